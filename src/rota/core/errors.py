@@ -1,0 +1,108 @@
+"""Every error rota raises on purpose.
+
+    RotaError
+    ├── InvalidError            bad input: names the field, the value and what is allowed   (CLI exit code 2)
+    │   └── NeverFiresError     a schedule whose trigger has no tick left
+    ├── NotFoundError           no such schedule, run, task, batch ...
+    ├── ExistsError             an id that is taken
+    ├── ConflictError           the row changed under the caller, or the state does not allow the call
+    ├── StoreError              the store cannot do what was asked; nothing was half-written
+    │   ├── StoreLockedError    another process holds it
+    │   ├── StoreReadOnlyError
+    │   ├── StoreFullError
+    │   ├── StoreCorruptError
+    │   └── StoreVersionError   a schema newer than this rota
+    ├── TargetError             a firing that failed; retried if `transient`
+    └── SourceError             a batch source that cannot be read, or changed under the batch run
+
+Every error carries `ids`: the identifiers it is about, for logs and for `--json`.
+"""
+
+from __future__ import annotations
+
+_SHOWN = 80
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
+
+
+class RotaError(Exception):
+    """Base of all; `ids` maps a word of the glossary ("schedule", "run", ...) to the identifier concerned."""
+
+    def __init__(self, message: str, **ids: str) -> None:
+        super().__init__(message)
+        self.ids = ids
+
+
+class InvalidError(RotaError, ValueError):
+    """Bad input. `field` is what the user wrote, `value` what they gave, `allowed` a phrase that says what is allowed."""
+
+    def __init__(self, field: str, value: object, allowed: str, **ids: str) -> None:
+        super().__init__(f"{field}: {_shown(value)} is not allowed; {allowed}", **ids)
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+
+
+class NeverFiresError(InvalidError):
+    """The trigger has no tick left: an impossible date, an end before the start, everything excluded."""
+
+
+class NotFoundError(RotaError, LookupError):
+    """What was asked for does not exist."""
+
+    def __init__(self, kind: str, identifier: str, hint: str = "") -> None:
+        super().__init__(f"no {kind} {_shown(identifier)}{'; ' + hint if hint else ''}", **{kind.replace(' ', '_'): identifier})
+        self.kind = kind
+
+
+class ExistsError(RotaError):
+    """The id is taken."""
+
+    def __init__(self, kind: str, identifier: str, hint: str = "") -> None:
+        super().__init__(
+            f"{kind} {_shown(identifier)} exists already{'; ' + hint if hint else ''}", **{kind.replace(' ', '_'): identifier}
+        )
+        self.kind = kind
+
+
+class ConflictError(RotaError):
+    """The state of the thing does not allow the call, or someone else changed it first."""
+
+
+class StoreError(RotaError):
+    """The store cannot do what was asked. Nothing was half-written."""
+
+
+class StoreLockedError(StoreError):
+    """Another process holds the database; the message names the holder where it is known."""
+
+
+class StoreReadOnlyError(StoreError):
+    """The file, its directory or the file system cannot be written."""
+
+
+class StoreFullError(StoreError):
+    """The disk or the size limit is full."""
+
+
+class StoreCorruptError(StoreError):
+    """The file is not a database, or fails SQLite's own checks."""
+
+
+class StoreVersionError(StoreError):
+    """The schema is newer than this version of rota."""
+
+
+class TargetError(RotaError):
+    """A firing failed. `transient` tells whether trying again can help."""
+
+    def __init__(self, message: str, *, transient: bool = True, **ids: str) -> None:
+        super().__init__(message, **ids)
+        self.transient = transient
+
+
+class SourceError(RotaError):
+    """A batch source that cannot be read, or that changed under the batch run."""
