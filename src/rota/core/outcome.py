@@ -1,0 +1,56 @@
+"""How an attempt ended."""
+
+from __future__ import annotations
+
+import msgspec
+
+_MESSAGE = 2000
+
+
+class Failure(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """An exception as data. types: qualified names of the exception's class and its bases, nearest first.
+    frame: the innermost line of the user's code, such as "shop.py:12 in enrich". transient: whether another try can help."""
+
+    types: tuple[str, ...]
+    message: str
+    frame: str = ""
+    transient: bool = True
+
+    @property
+    def type(self) -> str:
+        return self.types[0]
+
+    def __str__(self) -> str:
+        where = f" ({self.frame})" if self.frame else ""
+        return f"{self.type}: {self.message}{where}"
+
+
+def failure_of(error: BaseException, frame: str = "") -> Failure:
+    """The failure that `error` amounts to."""
+    names = tuple(
+        f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+        for kind in type(error).__mro__
+        if kind not in (object, BaseException)
+    )
+    return Failure(names, str(error)[:_MESSAGE], frame, bool(getattr(error, "transient", True)))
+
+
+def innermost_frame(error: BaseException) -> str:
+    """The innermost line of the traceback, such as "shop.py:12 in enrich"; empty if there is none."""
+    trace = error.__traceback__
+    if trace is None:
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    return f"{code.co_filename.replace(chr(92), '/').rpartition('/')[2]}:{trace.tb_lineno} in {code.co_qualname}"
+
+
+class Result(msgspec.Struct, frozen=True, gc=False):
+    """What one attempt came to. value: the target's answer as JSON, or None. failure: None on success."""
+
+    started: int
+    finished: int
+    value: bytes | None = None
+    failure: Failure | None = None
+    interrupted: bool = False

@@ -1,0 +1,30 @@
+"""Payloads are JSON, at most 256 KiB, and are checked and encoded once, where they enter."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rota.core.errors import InvalidError
+
+LIMIT = 256 * 1024
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder()
+NULL = b"null"
+
+
+def encode_payload(value: object, field: str = "payload") -> bytes:
+    """JSON of `value`; InvalidError if it has none or is over 256 KiB."""
+    if value is None:
+        return NULL
+    try:
+        text = _encoder.encode(value)
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise InvalidError(field, value, f"anything that is JSON ({error})") from None
+    if len(text) > LIMIT:
+        raise InvalidError(field, f"{len(text)} bytes of JSON", f"at most {LIMIT} bytes; put large data in a file or in S3 and pass its name")
+    return text
+
+
+def decode_payload(text: bytes) -> object:
+    """The value behind `encode_payload`'s answer."""
+    return _decoder.decode(text)

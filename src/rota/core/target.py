@@ -1,0 +1,86 @@
+"""What a firing does, as data. Carrying it out is `rota.targets`' business."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from rota.core.errors import InvalidError
+from rota.core.ids import check_id
+
+_ALLOWED = "a task, 'task:NAME', 'queue:NAME' or an http(s) URL"
+
+
+class TaskTarget(msgspec.Struct, frozen=True, tag="task", tag_field="kind"):
+    """Run the task of this name with the payload as its one argument."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        check_id("target.task", self.name)
+
+    def __str__(self) -> str:
+        return f"task:{self.name}"
+
+
+class QueueTarget(msgspec.Struct, frozen=True, tag="queue", tag_field="kind"):
+    """Send the payload to the embedded queue of this name."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        check_id("target.queue", self.name)
+
+    def __str__(self) -> str:
+        return f"queue:{self.name}"
+
+
+class HttpTarget(msgspec.Struct, frozen=True, tag="http", tag_field="kind", omit_defaults=True):
+    """Call an HTTP endpoint with the payload as JSON body (for GET and HEAD: none).
+
+    timeout: seconds for the whole call. Status 2xx is success; 408, 425, 429 and 5xx are tried again if the retry policy
+    says so; any other status is a failure that another try cannot help. allow_private: permit loopback, private and
+    link-local addresses, which are refused otherwise.
+    """
+
+    url: str
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    headers: dict[str, str] = {}
+    timeout: float = 30.0
+    allow_private: bool = False
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InvalidError("target.url", self.url, "an http or https URL with a host")
+        if parts.username or parts.password:
+            raise InvalidError("target.url", parts.hostname, "a URL without a password in it: put it in a header")
+        if not 0 < self.timeout <= 900:
+            raise InvalidError("target.timeout", self.timeout, "more than 0 and at most 900 seconds")
+
+    def __str__(self) -> str:
+        return self.url
+
+
+AnyTarget = TaskTarget | QueueTarget | HttpTarget
+
+
+def parse_target(value: object) -> AnyTarget:
+    """A target from what users write: a target value, a registered task, "task:NAME", "queue:NAME" or a URL."""
+    if isinstance(value, TaskTarget | QueueTarget | HttpTarget):
+        return value
+    if isinstance(value, str):
+        kind, _, rest = value.partition(":")
+        if kind == "task" and rest:
+            return TaskTarget(rest)
+        if kind == "queue" and rest:
+            return QueueTarget(rest)
+        if kind in ("http", "https"):
+            return HttpTarget(value)
+        raise InvalidError("target", value, _ALLOWED)
+    name = getattr(value, "rota_task", None)
+    if isinstance(name, str):
+        return TaskTarget(name)
+    raise InvalidError("target", value, _ALLOWED + " (decorate the function with @app.task)")
