@@ -1,0 +1,119 @@
+"""The app: what a user declares in one Python module, the same for every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar, overload
+
+from rota.core.errors import ExistsError
+from rota.core.ids import check_id
+from rota.core.payload import encode_payload
+from rota.core.retry import Retry
+from rota.core.run import Delivery
+from rota.core.schedule import Misfire, Overlap, Schedule
+from rota.core.target import parse_target
+from rota.core.task import Task, Tasks, make_task
+from rota.core.triggers import AnyTrigger
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class App:
+    """Named tasks and the schedules that belong to them. Declaring stores nothing; an engine that serves the app does.
+
+    Raises InvalidError for a name that is not allowed, ExistsError for one used twice.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = check_id("app", name)
+        self.tasks = Tasks()
+        self.schedules: dict[str, Schedule] = {}
+
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+        batch: bool = False,
+        schema: type | None = None,
+    ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+    def task(
+        self,
+        function: Callable[P, R] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+        batch: bool = False,
+        schema: type | None = None,
+    ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
+        """Make a function a task, with or without arguments. The function takes the payload, or nothing; it may be async."""
+
+        def decorate(it: Callable[P, R]) -> Task[P, R]:
+            task = make_task(it, name=name, retry=retry, timeout=timeout, batch=batch, schema=schema)
+            self.tasks.add(task)
+            return task
+
+        return decorate if function is None else decorate(function)
+
+    def schedule(
+        self,
+        id: str,
+        trigger: AnyTrigger,
+        target: object,
+        *,
+        payload: object = None,
+        misfire: Misfire = "once",
+        grace: float = 60.0,
+        overlap: Overlap = "skip",
+        max_executions: int | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+        delivery: Delivery = "at_least_once",
+        tags: Sequence[str] = (),
+        description: str = "",
+    ) -> Schedule:
+        """Declare a schedule. It is stored when an engine serves the app; one that is stored unchanged keeps its state.
+
+        target: a task of this app, "task:NAME", "queue:NAME", a URL or a target value. payload: JSON, at most 256 KiB.
+        grace, timeout: seconds.
+        """
+        if id in self.schedules:
+            raise ExistsError("schedule", id, f"declared twice in app {self.name!r}")
+        declared = define_schedule(
+            id,
+            trigger,
+            target,
+            payload=payload,
+            misfire=misfire,
+            grace=grace,
+            overlap=overlap,
+            max_executions=max_executions,
+            retry=retry,
+            timeout=timeout,
+            delivery=delivery,
+            tags=tags,
+            description=description,
+            owner=self.name,
+        )
+        self.schedules[id] = declared
+        return declared
+
+
+def define_schedule(id: str, trigger: AnyTrigger, target: object, *, payload: object = None, tags: Sequence[str] = (), **options: object) -> Schedule:
+    """A Schedule from what users write: any form of target, a payload that is JSON, tags in any order."""
+    return Schedule(
+        id=id,
+        trigger=trigger,
+        target=parse_target(target),
+        payload=encode_payload(payload),
+        tags=tuple(sorted(set(tags))),
+        **options,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,104 @@
+"""Tasks: the user's named functions, and the app that gathers them with its schedules."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Generic, ParamSpec, TypeVar
+
+from rota.core.errors import ExistsError, InvalidError, NotFoundError
+from rota.core.ids import check_id
+from rota.core.retry import NEVER, Retry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Task(Generic[P, R]):
+    """A named function. Calling it calls the function, as if it were not decorated.
+
+    retry, timeout (seconds): what runs of this task use unless their schedule says otherwise. batch: in a batch the function
+    gets a whole chunk (a list of items) and returns a list of results. schema: the type each item of a batch must have.
+    """
+
+    def __init__(
+        self, function: Callable[P, R], name: str, retry: Retry, timeout: float | None, batch: bool, schema: type | None
+    ) -> None:
+        check_id("task", name)
+        if timeout is not None and not 0 < timeout <= 604_800:
+            raise InvalidError("timeout", timeout, "None, or more than 0 and at most 604800 seconds", task=name)
+        if not isinstance(retry, Retry):
+            raise InvalidError("retry", retry, "a rota.Retry", task=name)
+        self.function = function
+        self.rota_task = name
+        self.retry = retry
+        self.timeout = timeout
+        self.batch = batch
+        self.schema = schema
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.takes_payload = _takes_payload(function, name)
+        self.__doc__ = function.__doc__
+        self.__name__ = getattr(function, "__name__", name)
+        self.__wrapped__ = function
+
+    @property
+    def name(self) -> str:
+        return self.rota_task
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<rota task {self.rota_task}>"
+
+
+def _takes_payload(function: Callable[..., object], name: str) -> bool:
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(function).parameters.values()
+    needed = [p for p in parameters if p.kind in positional and p.default is p.empty]
+    if len(needed) > 1 or any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
+        raise InvalidError("task", name, "a function of no argument, or of one: the payload", task=name)
+    return any(p.kind in positional or p.kind is p.VAR_POSITIONAL for p in parameters)
+
+
+class Tasks(Mapping[str, Task[..., object]]):
+    """The tasks of an app, by name."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, Task[..., object]] = {}
+
+    def add(self, task: Task[..., object]) -> None:
+        if task.name in self._tasks:
+            raise ExistsError("task", task.name)
+        self._tasks[task.name] = task
+
+    def __getitem__(self, name: str) -> Task[..., object]:
+        try:
+            return self._tasks[name]
+        except KeyError:
+            known = ", ".join(sorted(self._tasks)) or "none"
+            raise NotFoundError("task", name, f"the app's tasks are: {known}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tasks
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self._tasks)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+
+def make_task(
+    function: Callable[P, R],
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+    timeout: float | None = None,
+    batch: bool = False,
+    schema: type | None = None,
+) -> Task[P, R]:
+    """A task of `function`; its name is the function's unless given."""
+    found = name or re.sub(r"\W", "", getattr(function, "__name__", "task"))
+    return Task(function, found, retry or NEVER, timeout, batch, schema)

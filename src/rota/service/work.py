@@ -1,0 +1,81 @@
+"""Use case: what follows from an attempt that ended, or that a crash cut off.
+
+The policy of a run is its schedule's, or else its task's; only the engine knows tasks, so it passes a `policy` function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from rota.core.outcome import Failure, Result
+from rota.core.retry import NEVER, Retry
+from rota.core.run import Claim, Run, Settlement
+from rota.ports.runs import RunStore
+
+CRASHES = 3
+"""An attempt cut off by a crash is followed by another at most this often, whatever the retry policy says: a run that kills its
+engine must not do so for ever."""
+
+
+class Policy(NamedTuple):
+    """The effective policy of a run: its own, or its task's. timeout: seconds or None."""
+
+    retry: Retry
+    timeout: float | None
+
+
+PolicyOf = Callable[[Run], Policy]
+
+
+def no_task_policy(run: Run) -> Policy:
+    """The policy where no app is at hand: the run's own, else one attempt."""
+    return Policy(run.spec.retry or NEVER, run.spec.timeout)
+
+
+def conclude(run: Run, result: Result, policy: Policy, *, cancelled: bool = False) -> Settlement:
+    """What follows from the attempt of `run` that ended in `result`. cancelled: the run was asked to stop, so nothing follows."""
+    attempt, failure = run.attempt + 1, result.failure
+    if failure is None and not result.interrupted:
+        outcome = "cancelled" if cancelled else "succeeded"
+        return Settlement(run, attempt, result.started, result.finished, outcome, value=result.value)  # type: ignore[arg-type]
+    if cancelled:
+        return Settlement(run, attempt, result.started, result.finished, "cancelled", failure=failure)
+    if result.interrupted:
+        if run.spec.delivery == "at_most_once":
+            return Settlement(run, attempt, result.started, result.finished, "interrupted", failure=failure)
+        again = attempt < max(policy.retry.attempts, CRASHES)
+        wait = 0.0
+    else:
+        assert failure is not None
+        again = run.spec.delivery == "at_least_once" and policy.retry.again(attempt, failure)
+        wait = policy.retry.delay(attempt, run.id)
+    if again:
+        retry_at = result.finished + round(wait * 1000)
+        return Settlement(run, attempt, result.started, result.finished, None, retry_at=retry_at, failure=failure)
+    return Settlement(run, attempt, result.started, result.finished, "failed", failure=failure, dead=True)
+
+
+INTERRUPTED = Failure(("rota.Interrupted",), "the engine stopped or died during this attempt")
+
+
+def recover(store: RunStore, policy: PolicyOf, now: int) -> list[Settlement]:
+    """At start: settle every attempt that the last engine left running. Answers what became of them."""
+    settlements = []
+    for claim in store.running():
+        result = Result(claim.started, max(now, claim.started), failure=INTERRUPTED, interrupted=True)
+        settlements.append(conclude(claim.run, result, policy(claim.run)))
+    if settlements:
+        store.settle(settlements)
+    return settlements
+
+
+def settle(
+    store: RunStore, ended: Iterable[tuple[Run, Result]], policy: PolicyOf, claims: Sequence[Claim] = ()
+) -> tuple[list[Settlement], list[Run]]:
+    """Store `claims` and how attempts ended; answers the settlements and the held runs that became pending."""
+    pairs = list(ended)
+    asked = set(store.cancelled([run.key for run, _ in pairs if run.recurring])) if pairs else set()
+    settlements = [conclude(run, result, policy(run), cancelled=run.key in asked) for run, result in pairs]
+    released = store.settle(settlements, claims) if settlements or claims else []
+    return settlements, released
