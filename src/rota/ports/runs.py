@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -36,46 +37,46 @@ class RunStore(Protocol):
     def accept(self, runs: Sequence[Run]) -> None:
         """Store new runs, all or nothing. ExistsError if an id is taken by an open run."""
 
-    def due(self, until: int, limit: int, after: Run | None = None) -> list[Run]:
+    def due(self, until: int, limit: int, after: Run | None = None) -> builtins.list[Run]:
         """Pending runs due at most at `until`, earliest first, those behind `after` only."""
 
     def next_due(self) -> int | None:
         """When the earliest pending run is due."""
 
-    def claim(self, claims: Sequence[Claim]) -> list[bool]:
+    def claim(self, claims: Sequence[Claim]) -> builtins.list[bool]:
         """Record that attempts began. False for a run that is not pending any more; it must not be started."""
 
-    def settle(self, settlements: Sequence[Settlement], claims: Sequence[Claim] = ()) -> list[Run]:
+    def settle(self, settlements: Sequence[Settlement], claims: Sequence[Claim] = ()) -> builtins.list[Run]:
         """Record `claims` (those still pending), then how attempts ended. Answers the held runs that became pending."""
 
-    def running(self) -> list[Claim]:
+    def running(self) -> builtins.list[Claim]:
         """Every claimed attempt that was not settled; `claim.run.attempt` counts the attempts before it."""
 
-    def cancelled(self, keys: Sequence[RunKey]) -> list[RunKey]:
+    def cancelled(self, keys: Sequence[RunKey]) -> builtins.list[RunKey]:
         """Those of `keys` that are running and were asked to stop."""
 
-    def cancel(self, keys: Sequence[RunKey], now: int) -> list[RunKey]:
+    def cancel(self, keys: Sequence[RunKey], now: int) -> builtins.list[RunKey]:
         """End pending and held runs as cancelled, ask running ones to stop; answers those that were open."""
 
     def get(self, key: RunKey) -> RunRecord | None:
         """All that is known of one run, failed attempts included."""
 
-    def list(self, query: RunQuery) -> list[RunRecord]:
+    def list(self, query: RunQuery) -> builtins.list[RunRecord]:
         """One page; failed attempts are left out."""
 
     def counts(self) -> dict[str, int]:
         """How many runs there are in each open state, and how many dead letters ("dead")."""
 
-    def dead_letters(self, schedule_id: str | None, limit: int, after: RunKey | None = None) -> list[DeadLetter]:
+    def dead_letters(self, schedule_id: str | None, limit: int, after: RunKey | None = None) -> builtins.list[DeadLetter]:
         """Newest scheduled time first."""
 
     def dead_letter(self, key: RunKey) -> DeadLetter | None: ...
 
-    def redrive(self, keys: Sequence[RunKey], now: int) -> list[RunKey]:
+    def redrive(self, keys: Sequence[RunKey], now: int) -> builtins.list[RunKey]:
         """Make those dead letters pending runs again, with the same run id, due `now`, all attempts before it
         remembered in their records but not counted against the retry policy; answers which were there."""
 
-    def purge(self, keys: Sequence[RunKey]) -> list[RunKey]:
+    def purge(self, keys: Sequence[RunKey]) -> builtins.list[RunKey]:
         """Forget those dead letters; their run stays in the history as failed."""
 
     def forget_runs(self, before: int, limit: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -36,13 +37,13 @@ class ScheduleStore(Protocol):
     def create(self, rows: Sequence[StoredSchedule]) -> None:
         """Store new schedules. ExistsError if any id is taken; then nothing is stored."""
 
-    def get(self, ids: Sequence[str]) -> list[StoredSchedule]:
+    def get(self, ids: Sequence[str]) -> builtins.list[StoredSchedule]:
         """Those of `ids` that exist, in the order asked."""
 
-    def list(self, query: ScheduleQuery) -> list[StoredSchedule]:
+    def list(self, query: ScheduleQuery) -> builtins.list[StoredSchedule]:
         """One page, by id."""
 
-    def due(self, until: int, limit: int) -> list[StoredSchedule]:
+    def due(self, until: int, limit: int) -> builtins.list[StoredSchedule]:
         """Active schedules whose next tick is at most `until`, earliest first."""
 
     def next_due(self) -> int | None:
@@ -51,11 +52,11 @@ class ScheduleStore(Protocol):
     def open_runs(self, ids: Sequence[str]) -> dict[str, OpenRuns]:
         """The open (pending, held, running) runs of those schedules; ids without any are left out."""
 
-    def apply(self, changes: Sequence[Change]) -> list[bool]:
+    def apply(self, changes: Sequence[Change]) -> builtins.list[bool]:
         """Carry out each change whose version still holds, in order: definition and state, tick rows, accepted runs, then
         cancellations. Deleting (`after` None) leaves ledger and history. Answers which were carried out."""
 
-    def ticks(self, schedule_id: str, start: int, end: int, limit: int, *, newest_first: bool = False) -> list[TickRow]:
+    def ticks(self, schedule_id: str, start: int, end: int, limit: int, *, newest_first: bool = False) -> builtins.list[TickRow]:
         """Ledger rows that cover some instant of [start, end]."""
 
     def tick_at(self, schedule_id: str, at: int) -> TickRow | None:

@@ -25,7 +25,7 @@ class Crash(BaseException):
 
 
 class Fuse:
-    """Kills what it wraps at call number `dies_at` (from 1; None: never), before the call takes effect or `after` it."""
+    """Kills what it wraps at call number `dies_at` (from 1; None: never), before that takes effect or `after` it."""
 
     def __init__(
         self, dies_at: int | None = None, *, after: bool = False, meanwhile: Callable[[int], None] | None = None
