@@ -2,9 +2,9 @@
 
     python scripts/venv.py .venv requirements/dev.txt
 
-Idea: `make` compares times, which a checkout changes; this compares contents, so that an unchanged requirement file costs
-a tenth of a second. The stamp inside the environment holds the digest of what was installed from. Two calls at
-the same time wait for each other. Nothing but the standard library is imported: this runs before anything is installed.
+Idea: `make` compares times, which a checkout changes; this compares contents, so that an unchanged requirements file
+costs a tenth of a second. The stamp inside the environment holds the digest of the file it was installed from. Two
+calls at the same time wait for each other. Only the standard library is imported: this runs before any install.
 """
 
 import contextlib
@@ -23,7 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main(environment: Path, requirements: Path) -> None:
     if sys.version_info < (3, 11):
-        sys.exit(f"rota needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}: make PYTHON=python3.12 ...")
+        sys.exit(
+            f"rota needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}: make PYTHON=python3.12 ..."
+        )
     with locked(environment.with_name(environment.name + ".lock")):
         python = environment / "bin" / "python"
         if not usable(python):
@@ -65,7 +67,10 @@ def install_ensurepip() -> None:
 
 def usable(python: Path) -> bool:
     """An environment whose interpreter was removed or replaced is made anew."""
-    return python.exists() and subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True).returncode == 0
+    return (
+        python.exists()
+        and subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
+    )
 
 
 def pip(python: Path, *arguments: str) -> None:
