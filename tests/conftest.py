@@ -12,7 +12,7 @@ IN_CI = os.environ.get("CI") == "true"
 settings.register_profile("quick", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 # CI runs the same examples every time, so that a red run is about the change at hand; `make slow` looks for new ones.
 settings.register_profile("ci", settings.get_profile("quick"), derandomize=True, print_blob=True)
-settings.register_profile("deep", settings.get_profile("quick"), max_examples=3000)
+settings.register_profile("deep", settings.get_profile("quick"), max_examples=1000)
 settings.load_profile("ci" if IN_CI else "quick")
 
 

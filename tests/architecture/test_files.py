@@ -7,22 +7,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 400
-DRAWERS = set(
-    [
-        "base",
-        "common",
-        "constants",
-        "functions",
-        "helper",
-        "helpers",
-        "misc",
-        "shared",
-        "tools",
-        "util",
-        "utilities",
-        "utils",
-    ]
-)
+DRAWERS = {
+    "base",
+    "common",
+    "constants",
+    "functions",
+    "helper",
+    "helpers",
+    "misc",
+    "shared",
+    "tools",
+    "util",
+    "utilities",
+    "utils",
+}
 # The trigger protocol itself: the one thing called base that is an idea, and not a drawer.
 NAMED_BASE = Path("src/rota/core/triggers/base.py")
 

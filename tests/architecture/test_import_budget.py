@@ -7,23 +7,21 @@ import sys
 # Beyond the standard library. msgspec holds the values; the rest waits until a face or an engine needs it.
 THIRD_PARTY = {"msgspec", "rota", "tzdata"}
 # Parts of the standard library that cost milliseconds, or mean that I/O is about to happen.
-HEAVY = set(
-    [
-        "asyncio",
-        "concurrent.futures",
-        "ctypes",
-        "email",
-        "http",
-        "multiprocessing",
-        "socket",
-        "sqlite3",
-        "ssl",
-        "subprocess",
-        "unittest",
-        "urllib.request",
-        "xml",
-    ]
-)
+HEAVY = {
+    "asyncio",
+    "concurrent.futures",
+    "ctypes",
+    "email",
+    "http",
+    "multiprocessing",
+    "socket",
+    "sqlite3",
+    "ssl",
+    "subprocess",
+    "unittest",
+    "urllib.request",
+    "xml",
+}
 ENGINES_AND_FACES = {
     "rota.embedded",
     "rota.aws",
