@@ -107,7 +107,9 @@ class App:
         return declared
 
 
-def define_schedule(id: str, trigger: AnyTrigger, target: object, *, payload: object = None, tags: Sequence[str] = (), **options: object) -> Schedule:
+def define_schedule(
+    id: str, trigger: AnyTrigger, target: object, *, payload: object = None, tags: Sequence[str] = (), **options: object
+) -> Schedule:
     """A Schedule from what users write: any form of target, a payload that is JSON, tags in any order."""
     return Schedule(
         id=id,

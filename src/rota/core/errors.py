@@ -54,7 +54,9 @@ class NotFoundError(RotaError, LookupError):
     """What was asked for does not exist."""
 
     def __init__(self, kind: str, identifier: str, hint: str = "") -> None:
-        super().__init__(f"no {kind} {_shown(identifier)}{'; ' + hint if hint else ''}", **{kind.replace(' ', '_'): identifier})
+        super().__init__(
+            f"no {kind} {_shown(identifier)}{'; ' + hint if hint else ''}", **{kind.replace(" ", "_"): identifier}
+        )
         self.kind = kind
 
 
@@ -63,7 +65,8 @@ class ExistsError(RotaError):
 
     def __init__(self, kind: str, identifier: str, hint: str = "") -> None:
         super().__init__(
-            f"{kind} {_shown(identifier)} exists already{'; ' + hint if hint else ''}", **{kind.replace(' ', '_'): identifier}
+            f"{kind} {_shown(identifier)} exists already{'; ' + hint if hint else ''}",
+            **{kind.replace(" ", "_"): identifier},
         )
         self.kind = kind
 

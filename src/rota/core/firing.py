@@ -71,7 +71,13 @@ class _Decision:
         schedule, held = self.schedule, False
         if self.open and schedule.overlap != "allow":
             if schedule.overlap == "skip" or (schedule.overlap == "queue_one" and self.held):
-                self.skip(tick.at, tick.at, 1, "overlap", f"{(self.keys[0] if self.keys else self.runs[0].key).id} was still open")
+                self.skip(
+                    tick.at,
+                    tick.at,
+                    1,
+                    "overlap",
+                    f"{(self.keys[0] if self.keys else self.runs[0].key).id} was still open",
+                )
                 return
             if schedule.overlap == "cancel_previous":
                 self.cancel += [key for key in (*self.keys, *(run.key for run in self.runs)) if key not in self.cancel]
@@ -100,7 +106,13 @@ class _Decision:
         )
         after = StoredSchedule(self.schedule, state)
         return Change(
-            self.schedule.id, self.state.version, after, tuple(self.ticks), tuple(self.runs), tuple(self.cancel)
+            self.schedule.id,
+            self.state.version,
+            after,
+            tuple(self.ticks),
+            tuple(self.runs),
+            tuple(self.cancel),
+            at=self.now,
         )
 
 

@@ -62,10 +62,14 @@ def when_ms(field: str, value: object) -> int:
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise InvalidError(field, value, "an ISO 8601 time with an offset, such as 2026-11-21T02:30:00+01:00") from None
+            raise InvalidError(
+                field, value, "an ISO 8601 time with an offset, such as 2026-11-21T02:30:00+01:00"
+            ) from None
     if isinstance(value, datetime):
         if value.tzinfo is None or value.utcoffset() is None:
-            raise InvalidError(field, value, "an aware datetime: add a tzinfo, such as datetime.UTC or ZoneInfo('Europe/Berlin')")
+            raise InvalidError(
+                field, value, "an aware datetime: add a tzinfo, such as datetime.UTC or ZoneInfo('Europe/Berlin')"
+            )
         return epoch_ms(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         if value != value or abs(value) > 7_258_118_400:

@@ -21,7 +21,11 @@ def encode_payload(value: object, field: str = "payload") -> bytes:
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise InvalidError(field, value, f"anything that is JSON ({error})") from None
     if len(text) > LIMIT:
-        raise InvalidError(field, f"{len(text)} bytes of JSON", f"at most {LIMIT} bytes; put large data in a file or in S3 and pass its name")
+        raise InvalidError(
+            field,
+            f"{len(text)} bytes of JSON",
+            f"at most {LIMIT} bytes; put large data in a file or in S3 and pass its name",
+        )
     return text
 
 

@@ -26,7 +26,7 @@ def _one_of(field: str, value: object, kind: object) -> None:
         raise InvalidError(field, value, "one of " + ", ".join(allowed))
 
 
-class Schedule(msgspec.Struct, frozen=True, kw_only=True):
+class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A definition. payload: JSON bytes. grace: seconds a tick may be late before it counts as a misfire.
     retry, timeout (seconds): None means the task's own. owner: the app that declares it, or "" if made by hand."""
 
@@ -70,7 +70,9 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidError("description", self.description, "text of at most 1000 characters")
         if self.misfire == "all" and self.overlap in ("skip", "queue_one", "cancel_previous"):
             raise InvalidError(
-                "misfire", "all", f"not with overlap={self.overlap!r}, which would drop what misfire='all' catches up; use 'queue_all' or 'allow'"
+                "misfire",
+                "all",
+                f"not with overlap={self.overlap!r}, which would drop what misfire='all' catches up; use 'queue_all' or 'allow'",
             )
         if self.delivery == "at_most_once" and self.retry is not None and self.retry.attempts > 1:
             raise InvalidError("delivery", "at_most_once", f"only with retry.attempts=1, not {self.retry.attempts}")
@@ -151,7 +153,7 @@ class Change(msgspec.Struct, frozen=True):
 
     after: the new schedule and state (version + 1), or None to delete it. redefined: the definition differs too.
     ticks: ledger rows. runs: accepted runs. cancel: open runs of the schedule, those of `runs` included, to cancel (pending and
-    held ones end at once, running ones are asked to stop)."""
+    held ones end at once, running ones are asked to stop). at: when it was decided, epoch ms."""
 
     schedule_id: str
     version: int
@@ -160,6 +162,7 @@ class Change(msgspec.Struct, frozen=True):
     runs: tuple[Run, ...] = ()
     cancel: tuple[RunKey, ...] = ()
     redefined: bool = False
+    at: int = 0
 
 
 def first_tick(trigger: AnyTrigger, now: int) -> Tick | None:
@@ -171,5 +174,7 @@ def new_schedule(schedule: Schedule, now: int) -> StoredSchedule:
     """`schedule` as it is stored when made at `now`; NeverFiresError if its trigger has no tick left."""
     tick = first_tick(schedule.trigger, now)
     if tick is None:
-        raise NeverFiresError("trigger", schedule.trigger.explain(), f"a trigger with a tick after {iso(now)}", schedule=schedule.id)
+        raise NeverFiresError(
+            "trigger", schedule.trigger.explain(), f"a trigger with a tick after {iso(now)}", schedule=schedule.id
+        )
     return StoredSchedule(schedule, State(tick.at, tick.skip, created=now, updated=now))

@@ -67,7 +67,9 @@ class RunStore(Protocol):
     def counts(self) -> dict[str, int]:
         """How many runs there are in each open state, and how many dead letters ("dead")."""
 
-    def dead_letters(self, schedule_id: str | None, limit: int, after: RunKey | None = None) -> builtins.list[DeadLetter]:
+    def dead_letters(
+        self, schedule_id: str | None, limit: int, after: RunKey | None = None
+    ) -> builtins.list[DeadLetter]:
         """Newest scheduled time first."""
 
     def dead_letter(self, key: RunKey) -> DeadLetter | None: ...

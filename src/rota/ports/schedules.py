@@ -56,7 +56,9 @@ class ScheduleStore(Protocol):
         """Carry out each change whose version still holds, in order: definition and state, tick rows, accepted runs, then
         cancellations. Deleting (`after` None) leaves ledger and history. Answers which were carried out."""
 
-    def ticks(self, schedule_id: str, start: int, end: int, limit: int, *, newest_first: bool = False) -> builtins.list[TickRow]:
+    def ticks(
+        self, schedule_id: str, start: int, end: int, limit: int, *, newest_first: bool = False
+    ) -> builtins.list[TickRow]:
         """Ledger rows that cover some instant of [start, end]."""
 
     def tick_at(self, schedule_id: str, at: int) -> TickRow | None:

@@ -19,9 +19,7 @@ def decide(store: ScheduleStore, due: Sequence[StoredSchedule], now: int, lead: 
     """Decide on the ticks of `due` up to `now + lead` (epoch ms) and store the decisions; answers those that were stored."""
     watched = [row.id for row in due if row.schedule.overlap != "allow"]
     open_runs = store.open_runs(watched) if watched else {}
-    changes = [
-        change for row in due if (change := plan(row, open_runs.get(row.id, NO_RUNS), now, lead)) is not None
-    ]
+    changes = [change for row in due if (change := plan(row, open_runs.get(row.id, NO_RUNS), now, lead)) is not None]
     if not changes:
         return []
     return [change for change, stored in zip(changes, store.apply(changes), strict=True) if stored]

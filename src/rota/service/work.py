@@ -5,12 +5,12 @@ The policy of a run is its schedule's, or else its task's; only the engine knows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import NamedTuple
 
 from rota.core.outcome import Failure, Result
 from rota.core.retry import NEVER, Retry
-from rota.core.run import Claim, Run, Settlement
+from rota.core.run import Claim, Run, RunKey, Settlement
 from rota.ports.runs import RunStore
 
 CRASHES = 3
@@ -71,11 +71,17 @@ def recover(store: RunStore, policy: PolicyOf, now: int) -> list[Settlement]:
 
 
 def settle(
-    store: RunStore, ended: Iterable[tuple[Run, Result]], policy: PolicyOf, claims: Sequence[Claim] = ()
+    store: RunStore,
+    ended: Iterable[tuple[Run, Result]],
+    policy: PolicyOf,
+    claims: Sequence[Claim] = (),
+    claimed: Container[RunKey] | None = None,
 ) -> tuple[list[Settlement], list[Run]]:
-    """Store `claims` and how attempts ended; answers the settlements and the held runs that became pending."""
+    """Store `claims` and how attempts ended; answers the settlements and the held runs that became pending.
+    claimed: the runs whose claim is stored, if the caller knows; only those can have been asked to stop."""
     pairs = list(ended)
-    asked = set(store.cancelled([run.key for run, _ in pairs if run.recurring])) if pairs else set()
+    keys = [run.key for run, _ in pairs if claimed is None or run.key in claimed]
+    asked = set(store.cancelled(keys)) if keys else set()
     settlements = [conclude(run, result, policy(run), cancelled=run.key in asked) for run, result in pairs]
     released = store.settle(settlements, claims) if settlements or claims else []
     return settlements, released

@@ -1,0 +1,297 @@
+"""The engine on one machine.
+
+    timer     decides due ticks, hands due runs to the pool, on the millisecond
+    pool      runs attempts                                        (pool.py)
+    recorder  writes outcomes, in groups                           (recorder.py)
+    watcher   notices what other processes wrote, cancellations, timeouts, clock steps; forgets what is old
+
+The timer sleeps until the next due time it knows of, at most a quarter of a second, and decides ticks a few milliseconds ahead (LEAD), so
+that the synced write is done when the time comes. Everything in memory can be rebuilt from the store: a crash at any point loses
+nothing but attempts in progress, which `recover` settles at the next start. A clock that steps forward, or a machine that slept, makes ticks late, and
+the misfire policy decides; one that steps back makes the timer wait again, and no tick is decided twice because a schedule's next
+tick only moves forward.
+
+When the store cannot be read or written (full disk, locked file) nothing is started until it can; when it is damaged the engine stops and says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from rota.core.errors import StoreCorruptError, StoreError
+from rota.core.retry import NEVER
+from rota.core.run import Claim, Run, Settlement
+from rota.core.target import TaskTarget
+from rota.core.task import Task
+from rota.embedded.near import NearRuns, NearSchedules
+from rota.embedded.pool import Pool
+from rota.embedded.recorder import Recorder
+from rota.embedded.settings import Settings
+from rota.ports.clock import Clock
+from rota.ports.runs import RunStore
+from rota.ports.schedules import ScheduleStore
+from rota.ports.target import TargetCall
+from rota.service.reap import reap
+from rota.service.tick import LIMIT, decide
+from rota.service.work import INTERRUPTED, Policy, recover
+
+log = logging.getLogger("rota.engine")
+LEAD = 4
+LONGEST_WAIT = 0.25
+WATCH = 0.02
+REAP_EVERY = 60.0
+CLOCK_STEP = 1000
+
+
+class Interrupted(Exception):
+    """Why an attempt that the engine could not wait for ended."""
+
+
+class Engine:
+    """changed: answers a number that differs after another process wrote. release: gives up the lock and closes the store."""
+
+    def __init__(
+        self,
+        *,
+        schedules: ScheduleStore,
+        runs: RunStore,
+        clock: Clock,
+        tasks: Mapping[str, Task[..., object]],
+        calls: Mapping[type, TargetCall],
+        settings: Settings,
+        changed: Callable[[], int],
+        release: Callable[[], None],
+    ) -> None:
+        self._schedules = schedules
+        self._runs = runs
+        self._clock = clock
+        self._tasks = tasks
+        self._settings = settings
+        self._changed = changed
+        self._release = release
+        self._horizon = round(settings.horizon * 1000)
+        self._near_runs = NearRuns(runs, settings.near_limit)
+        self._near_schedules = NearSchedules(schedules, settings.near_limit)
+        self._near = threading.Lock()
+        self._arrived: list[Run] = []
+        self._rescan = False
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._recorder = Recorder(runs, clock, self.policy, self._on_settled, self._on_fatal)
+        self._pool = Pool(
+            workers=settings.workers,
+            async_limit=settings.async_limit,
+            clock=clock,
+            tasks=tasks,
+            calls=calls,
+            timeout=lambda run: self.policy(run).timeout,
+            report=self._recorder.report,
+        )
+        self._threads = [
+            threading.Thread(target=self._guard, args=(loop,), name=name, daemon=True)
+            for name, loop in (("rota-timer", self._timer), ("rota-watcher", self._watcher))
+        ]
+        self.fatal: BaseException | None = None
+        self.stopped = threading.Event()
+
+    def policy(self, run: Run) -> Policy:
+        """The run's own policy, else its task's."""
+        spec = run.spec
+        task = (
+            self._tasks[spec.target.name]
+            if isinstance(spec.target, TaskTarget) and spec.target.name in self._tasks
+            else None
+        )
+        retry = spec.retry or (task.retry if task else NEVER)
+        return Policy(retry, spec.timeout if spec.timeout is not None else (task.timeout if task else None))
+
+    def start(self) -> None:
+        """Settle what the last engine left running, then run. Raises StoreError."""
+        recovered = recover(self._runs, self.policy, self._clock.now())
+        if recovered:
+            log.warning("%d attempts were cut off when the last engine ended", len(recovered))
+        self._recorder.start(self._pool)
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Something was written by this process: look again."""
+        self._rescan = True
+        self._wake.set()
+
+    def stop(self, grace: float | None = None) -> None:
+        """Start nothing more, wait up to `grace` seconds for what runs, hand back the rest, and close. Safe to call twice."""
+        if self._stopping.is_set():
+            self.stopped.wait()
+            return
+        self._stopping.set()
+        self._wake.set()
+        for thread in self._threads:
+            if thread.is_alive() and thread is not threading.current_thread():
+                thread.join()
+        self._pool.drain()
+        deadline = time.monotonic() + (self._settings.grace if grace is None else grace)
+        while self._pool.attempts and time.monotonic() < deadline and self.fatal is None:
+            self._pool.expire(self._clock.now())
+            time.sleep(0.01)
+        self._pool.abandon(self._clock.now(), Interrupted(INTERRUPTED.message))
+        if self.fatal is None:
+            self._recorder.close()
+        self._pool.close()
+        self._release()
+        self.stopped.set()
+
+    def _guard(self, loop: Callable[[], None]) -> None:
+        while not self._stopping.is_set():
+            try:
+                loop()
+            except StoreCorruptError as error:
+                self._on_fatal(error)
+            except StoreError as error:
+                log.error("nothing is started until the store answers: %s", error)
+                self._rescan = True
+                self._stopping.wait(0.5)
+            except Exception as error:
+                log.exception("the engine ends because of an error of its own")
+                self._on_fatal(error)
+
+    def _on_fatal(self, error: BaseException) -> None:
+        self.fatal = self.fatal or error
+        self._stopping_from_inside()
+
+    def _stopping_from_inside(self) -> None:
+        if not self._stopping.is_set():
+            threading.Thread(target=self.stop, args=(0.0,), name="rota-stop", daemon=True).start()
+            self._stopping.wait()
+
+    # timer
+
+    def _timer(self) -> None:
+        while not self._stopping.is_set():
+            if not self._recorder.healthy:
+                self._stopping.wait(0.05)
+                continue
+            now = self._clock.now()
+            more = self._load(now)
+            more |= self._tick(now)
+            self._dispatch()
+            if not more:
+                self._wait()
+
+    def _load(self, now: int) -> bool:
+        """Keep the windows ahead of `now`; True if a page was full."""
+        near, until = self._near_runs, now + self._horizon
+        if self._rescan:
+            self._rescan = False
+            near.rescan()
+            self._near_schedules.load(until)
+        if self._near_schedules.covered < now + self._horizon // 2:
+            self._near_schedules.load(until)
+        with self._near:
+            arrived, self._arrived = self._arrived, []
+        near.add(arrived)
+        return near.load(until) if near.covered < now + self._horizon // 2 else False
+
+    def _tick(self, now: int) -> bool:
+        """Decide on what is due; True if there may be more."""
+        due = self._near_schedules.take(now + LEAD, LIMIT)
+        if not due:
+            return False
+        changes = decide(self._schedules, due, now, LEAD)
+        for change in changes:
+            if change.after is not None:
+                self._near_schedules.put(change.after)
+            self._near_runs.add(change.runs)
+            for key in change.cancel:
+                self._pool.cancel(key)
+                self._rescan = True
+        if len(changes) < len(due):
+            self._rescan = True
+        return True
+
+    def _dispatch(self) -> None:
+        runs = self._near_runs.take(self._clock.now())
+        if not runs:
+            return
+        first = [run for run in runs if run.spec.delivery == "at_most_once"]
+        if first:
+            claims = self._runs.claim([Claim(run, self._clock.now()) for run in first])
+            lost = {run.key for run, won in zip(first, claims, strict=True) if not won}
+            self._pool.preclaimed.update(run.key for run in first)
+            runs = [run for run in runs if run.key not in lost]
+        for run in runs:
+            self._pool.put(run)
+        self._recorder.dispatched()
+
+    def _wait(self) -> None:
+        now = time.time()
+        known = [at for at in (self._near_runs.next_due(), self._tick_time()) if at is not None]
+        wait = min(LONGEST_WAIT, min(known) / 1000 - now) if known else LONGEST_WAIT
+        if self._stopping.is_set() or wait <= 0:
+            return
+        if wait > 0.003:
+            # An Event wakes early for new work but up to a millisecond late; the last stretch is slept.
+            if self._wake.wait(wait - 0.002):
+                self._wake.clear()
+        else:
+            time.sleep(wait)
+
+    def _tick_time(self) -> int | None:
+        at = self._near_schedules.next_due()
+        return None if at is None else at - LEAD
+
+    def _on_settled(self, settlements: Sequence[Settlement], released: Sequence[Run]) -> None:
+        arrived = list(released)
+        for it in settlements:
+            self._near_runs.known.pop(it.run.key, None)
+            self._pool.preclaimed.discard(it.run.key)
+            if it.outcome is None and it.retry_at is not None:
+                run = it.run
+                arrived.append(
+                    Run(run.schedule_id, run.scheduled, it.retry_at, run.spec, run.payload, it.attempt, run.recurring)
+                )
+            if it.failure is not None:
+                follows = (
+                    "no more attempts" if it.outcome is not None else f"again in {(it.retry_at or 0) - it.finished} ms"
+                )
+                log.warning("%s attempt %d failed, %s: %s", it.run.id, it.attempt, follows, it.failure)
+        if arrived:
+            with self._near:
+                self._arrived += arrived
+            self._wake.set()
+
+    # watcher
+
+    def _watcher(self) -> None:
+        seen, reaped = self._changed(), time.monotonic()
+        drift = self._clock.now() - round(time.monotonic() * 1000)
+        while not self._stopping.wait(WATCH):
+            version = self._changed()
+            if version != seen:
+                seen = version
+                self._cancel_asked()
+                self.wake()
+            now = self._clock.now()
+            self._pool.expire(now)
+            stepped = now - round(time.monotonic() * 1000) - drift
+            if abs(stepped) > CLOCK_STEP:
+                log.warning("the clock stepped by %+.1f s, or the machine slept", stepped / 1000)
+                drift += stepped
+                self.wake()
+            if time.monotonic() - reaped > REAP_EVERY:
+                reaped = time.monotonic()
+                self._forget(now)
+
+    def _cancel_asked(self) -> None:
+        claimed = [key for key, attempt in list(self._pool.attempts.items()) if attempt.claimed]
+        if claimed:
+            for key in self._runs.cancelled(claimed):
+                self._pool.cancel(key)
+
+    def _forget(self, now: int) -> None:
+        before = now - round(self._settings.retention * 1000)
+        while reap(self._schedules, self._runs, before) and not self._stopping.wait(0.02):
+            pass

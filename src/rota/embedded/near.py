@@ -1,0 +1,117 @@
+"""The near tier: what is due within the horizon, in memory, bounded in count.
+
+Two heaps, of schedules by next tick and of pending runs by due time, each a window onto the store: everything up to `covered` is in the
+heap, or running, or settled. Work that appears inside the window (accepted by this process, freed, retried) is added by who made it
+or, if another process wrote it, found by `rescan`; work beyond it is found when the window moves on. `known` remembers the runs that
+were taken from the store and are not settled yet, because until then the store still calls them pending.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+
+from rota.core.run import Run, RunKey, Settlement
+from rota.core.schedule import StoredSchedule
+from rota.ports.runs import RunStore
+from rota.ports.schedules import ScheduleStore
+
+PAGE = 1000
+
+
+class NearRuns:
+    """Pending runs that are due soon."""
+
+    def __init__(self, store: RunStore, limit: int) -> None:
+        self._store = store
+        self._limit = limit
+        self._heap: list[tuple[int, str, int, Run]] = []
+        self._last: Run | None = None
+        self.known: dict[RunKey, int] = {}
+        self.covered = 0
+
+    def load(self, until: int) -> bool:
+        """Move the window on towards `until` by one page; True if there is more to load."""
+        if len(self.known) >= self._limit:
+            return False
+        page = self._store.due(until, PAGE, self._last)
+        self._add(page)
+        if page:
+            self._last = page[-1]
+        if len(page) == PAGE:
+            self.covered = page[-1].due
+            return True
+        self.covered = max(self.covered, until)
+        return False
+
+    def rescan(self) -> None:
+        """Find what another process wrote into the window."""
+        self._add(self._store.due(self.covered, len(self.known) + PAGE))
+
+    def add(self, runs: Iterable[Run]) -> bool:
+        """Runs that just became pending; those beyond the window are left to `load`. True if any was taken."""
+        return self._add([run for run in runs if run.due <= self.covered and not run.held])
+
+    def _add(self, runs: list[Run]) -> bool:
+        heap, known, added = self._heap, self.known, False
+        for run in runs:
+            key = run.key
+            if key not in known:
+                known[key] = run.due
+                heapq.heappush(heap, (run.due, run.schedule_id, run.scheduled, run))
+                added = True
+        return added
+
+    def take(self, now: int) -> list[Run]:
+        """Remove and answer the runs due at `now`."""
+        heap, taken = self._heap, []
+        while heap and heap[0][0] <= now:
+            taken.append(heapq.heappop(heap)[3])
+        return taken
+
+    def settled(self, settlements: Iterable[Settlement]) -> None:
+        for settlement in settlements:
+            self.known.pop(settlement.run.key, None)
+
+    def next_due(self) -> int | None:
+        return self._heap[0][0] if self._heap else None
+
+
+class NearSchedules:
+    """Schedules whose next tick is soon."""
+
+    def __init__(self, store: ScheduleStore, limit: int) -> None:
+        self._store = store
+        self._limit = limit
+        self._heap: list[tuple[int, str]] = []
+        self._rows: dict[str, StoredSchedule] = {}
+        self.covered = 0
+
+    def load(self, until: int) -> None:
+        """Take everything from the store that ticks up to `until`, or as much as the limit allows."""
+        rows = self._store.due(until, self._limit)
+        self._rows = {row.id: row for row in rows}
+        self._heap = [(row.state.next_tick, row.id) for row in rows if row.state.next_tick is not None]
+        heapq.heapify(self._heap)
+        self.covered = until if len(rows) < self._limit else max(at for at, _ in self._heap)
+
+    def put(self, row: StoredSchedule) -> None:
+        """The state of a schedule after a decision."""
+        at = row.state.next_tick
+        if at is not None and at <= self.covered and row.state.paused is None:
+            self._rows[row.id] = row
+            heapq.heappush(self._heap, (at, row.id))
+
+    def take(self, until: int, limit: int) -> list[StoredSchedule]:
+        """Remove and answer up to `limit` schedules that tick at or before `until`."""
+        taken: list[StoredSchedule] = []
+        while self._heap and self._heap[0][0] <= until and len(taken) < limit:
+            at, name = heapq.heappop(self._heap)
+            row = self._rows.get(name)
+            if row is not None and row.state.next_tick == at:
+                del self._rows[name]
+                taken.append(row)
+        return taken
+
+    def next_due(self) -> int | None:
+        return self._heap[0][0] if self._heap else None

@@ -1,0 +1,194 @@
+"""Where attempts happen: threads for functions, one event loop for coroutines.
+
+Runs go in through `put` and come back as (run, result) through `report`. A thread cannot be stopped from outside, so an attempt that
+overruns its timeout is reported as failed, its thread is given up and another takes its place; what the old one returns later is
+ignored. Coroutines are cancelled properly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Mapping
+
+from rota.core.current import CURRENT, CurrentRun
+from rota.core.outcome import Result, failure_of, innermost_frame
+from rota.core.run import Run, RunKey
+from rota.core.target import TaskTarget
+from rota.core.task import Task
+from rota.ports.clock import Clock
+from rota.ports.target import TargetCall
+from rota.targets.task import arguments, kept, run_task
+
+Report = Callable[[Run, Result], None]
+
+
+class Attempt:
+    """An attempt that is going on. deadline: epoch ms or None. over: it was reported, or given up."""
+
+    __slots__ = ("cancel", "claimed", "deadline", "over", "run", "started", "stop")
+
+    def __init__(self, run: Run, started: int, deadline: int | None) -> None:
+        self.run = run
+        self.started = started
+        self.deadline = deadline
+        self.claimed = False
+        self.cancel = False
+        self.over = False
+        self.stop: Callable[[], object] | None = None
+
+
+class Pool:
+    """calls: how each kind of target but tasks is carried out. timeout: seconds for a run, or None. report: called from pool threads."""
+
+    def __init__(
+        self,
+        *,
+        workers: int,
+        async_limit: int,
+        clock: Clock,
+        tasks: Mapping[str, Task[..., object]],
+        calls: Mapping[type, TargetCall],
+        timeout: Callable[[Run], float | None],
+        report: Report,
+    ) -> None:
+        self._clock = clock
+        self._tasks = tasks
+        self._calls = calls
+        self._timeout = timeout
+        self._report = report
+        self._most = workers
+        self._ready: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._threads = 0
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._coroutines = threading.Semaphore(async_limit)
+        self._stopping = False
+        self.attempts: dict[RunKey, Attempt] = {}
+        self.preclaimed: set[RunKey] = set()
+
+    def put(self, run: Run) -> None:
+        """Start an attempt of `run` as soon as a thread is free."""
+        self._ready.put(run)
+        if self._threads < self._most:
+            self._spawn()
+
+    def _spawn(self) -> None:
+        with self._lock:
+            if self._threads >= self._most:
+                return
+            self._threads += 1
+        threading.Thread(target=self._work, name="rota-worker", daemon=True).start()
+
+    def _work(self) -> None:
+        ready, clock, attempts = self._ready, self._clock, self.attempts
+        while (run := ready.get()) is not None:
+            if self._stopping:
+                continue
+            started = clock.now()
+            seconds = self._timeout(run)
+            attempt = Attempt(run, started, None if seconds is None else started + round(seconds * 1000))
+            key = run.key
+            attempt.claimed = key in self.preclaimed
+            attempts[key] = attempt
+            task = self._task(run)
+            if isinstance(task, Task) and task.is_async:
+                self._start_coroutine(task, attempt)
+                continue
+            try:
+                if isinstance(task, Task):
+                    value = run_task(task, run, lambda attempt=attempt: attempt.cancel)  # type: ignore[misc]
+                elif task is not None:
+                    raise task
+                else:
+                    value = self._calls[type(run.spec.target)](run)
+                result = Result(started, clock.now(), value)
+            except BaseException as error:
+                result = Result(started, clock.now(), failure=failure_of(error, innermost_frame(error)))
+            if attempt.over:
+                return
+            self._finish(attempt, result)
+
+    def _task(self, run: Run) -> Task[..., object] | Exception | None:
+        target = run.spec.target
+        if not isinstance(target, TaskTarget):
+            return None
+        try:
+            return self._tasks[target.name]
+        except LookupError as error:
+            return error
+
+    def _finish(self, attempt: Attempt, result: Result) -> None:
+        attempt.over = True
+        self._report(attempt.run, result)
+
+    def _start_coroutine(self, task: Task[..., object], attempt: Attempt) -> None:
+        self._coroutines.acquire()
+        future = asyncio.run_coroutine_threadsafe(self._await(task, attempt), self._event_loop())
+        attempt.stop = future.cancel
+
+    async def _await(self, task: Task[..., object], attempt: Attempt) -> None:
+        run = attempt.run
+        CURRENT.set(CurrentRun(run.schedule_id, run.scheduled, run.attempt + 1, lambda: attempt.cancel))
+        try:
+            value = await task.function(*arguments(task, run))  # type: ignore[misc]
+            result = Result(attempt.started, self._clock.now(), kept(value))
+        except BaseException as error:
+            result = Result(attempt.started, self._clock.now(), failure=failure_of(error, innermost_frame(error)))
+        finally:
+            self._coroutines.release()
+        if not attempt.over:
+            self._finish(attempt, result)
+
+    def _event_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="rota-async", daemon=True).start()
+            return self._loop
+
+    def expire(self, now: int) -> None:
+        """Report attempts that are past their deadline as failed."""
+        for attempt in list(self.attempts.values()):
+            if attempt.deadline is None or attempt.deadline > now or attempt.over:
+                continue
+            error = TimeoutError(f"longer than the timeout of {(attempt.deadline - attempt.started) / 1000:g} s")
+            self._give_up(attempt)
+            self._report(attempt.run, Result(attempt.started, now, failure=failure_of(error)))
+
+    def _give_up(self, attempt: Attempt) -> None:
+        attempt.over = True
+        attempt.cancel = True
+        if attempt.stop is not None:
+            attempt.stop()
+            return
+        with self._lock:
+            self._threads -= 1
+        if not self._stopping:
+            self._spawn()
+
+    def cancel(self, key: RunKey) -> None:
+        """Ask the attempt of this run to stop."""
+        attempt = self.attempts.get(key)
+        if attempt is not None:
+            attempt.cancel = True
+            if attempt.stop is not None:
+                attempt.stop()
+
+    def drain(self) -> None:
+        """Start nothing more: what was put but not started is dropped, and is still pending in the store."""
+        self._stopping = True
+        for _ in range(self._threads):
+            self._ready.put(None)
+
+    def abandon(self, now: int, failure: BaseException) -> None:
+        """Report what still runs as interrupted."""
+        for attempt in list(self.attempts.values()):
+            if not attempt.over:
+                self._give_up(attempt)
+                self._report(attempt.run, Result(attempt.started, now, failure=failure_of(failure), interrupted=True))
+
+    def close(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)

@@ -1,0 +1,132 @@
+"""Records what becomes of attempts, in groups.
+
+Results gather while the last group is being synced, so the more there is to do the larger the group. A claim (this attempt began) is written
+behind: an attempt that ends within a few milliseconds is recorded by its result alone. If the engine dies in between, the run is
+still pending, so it is attempted again with the same run id, which is what delivery at least once promises. Runs delivered at most once are
+claimed before they start, by the engine.
+
+If the store cannot be written, nothing is dropped: the group is kept and tried again, and `healthy` tells the engine to start nothing meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from rota.core.errors import StoreCorruptError, StoreError
+from rota.core.outcome import Result
+from rota.core.run import Claim, Run, Settlement
+from rota.embedded.pool import Pool
+from rota.ports.clock import Clock
+from rota.ports.runs import RunStore
+from rota.service.work import PolicyOf, settle
+
+log = logging.getLogger("rota.engine")
+GROUP = 2000
+CLAIM_AFTER = 5
+"""Milliseconds after which an attempt that still runs is claimed."""
+
+
+class Recorder:
+    """settled: told what was recorded, and which held runs became pending. fatal: told that the store is beyond use."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        clock: Clock,
+        policy: PolicyOf,
+        settled: Callable[[Sequence[Settlement], Sequence[Run]], None],
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._policy = policy
+        self._settled = settled
+        self._fatal = fatal
+        self._ended: deque[tuple[Run, Result]] = deque()
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._loop, name="rota-recorder", daemon=True)
+        self.pool: Pool | None = None
+        self.healthy = True
+
+    def start(self, pool: Pool) -> None:
+        self.pool = pool
+        self._thread.start()
+
+    def report(self, run: Run, result: Result) -> None:
+        self._ended.append((run, result))
+        self._wake.set()
+
+    def dispatched(self) -> None:
+        """Attempts were started; look after their claims."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Record what has been reported and end."""
+        self._closing = True
+        self._wake.set()
+        self._thread.join()
+
+    def _loop(self) -> None:
+        assert self.pool is not None
+        while True:
+            busy = any(not attempt.claimed for attempt in list(self.pool.attempts.values()))
+            self._wake.wait(0.005 if busy else 0.5)
+            self._wake.clear()
+            try:
+                while self._record() == GROUP:
+                    pass
+            except Exception as error:
+                log.exception("the recorder ended")
+                self._fatal(error)
+                return
+            if self._closing and not self._ended:
+                return
+
+    def _record(self) -> int:
+        ended = []
+        while self._ended and len(ended) < GROUP:
+            ended.append(self._ended.popleft())
+        claims, keys = self._claims({run.key for run, _ in ended})
+        if not ended and not claims:
+            return 0
+        attempts = self.pool.attempts  # type: ignore[union-attr]
+        claimed = {run.key for run, _ in ended if (it := attempts.get(run.key)) is not None and it.claimed}
+        while True:
+            try:
+                settlements, released = settle(self._store, ended, self._policy, claims, claimed)
+                break
+            except StoreCorruptError:
+                raise
+            except StoreError as error:
+                if self.healthy:
+                    log.error("outcomes wait, no run is started: %s", error)
+                self.healthy = False
+                if self._closing and self._wake.wait(1.0):
+                    log.error(
+                        "gave up on recording %d outcomes; their runs are attempted again at the next start", len(ended)
+                    )
+                    return 0
+                self._wake.wait(0.5)
+        if not self.healthy:
+            log.warning("the store can be written again")
+            self.healthy = True
+        for key in keys:
+            if (attempt := attempts.get(key)) is not None:
+                attempt.claimed = True
+        for run, _ in ended:
+            attempts.pop(run.key, None)
+        self._settled(settlements, released)
+        return len(ended)
+
+    def _claims(self, ended: set) -> tuple[list[Claim], list]:  # type: ignore[type-arg]
+        before = self._clock.now() - CLAIM_AFTER
+        attempts = [
+            attempt
+            for attempt in list(self.pool.attempts.values())  # type: ignore[union-attr]
+            if not attempt.claimed and not attempt.over and attempt.started <= before and attempt.run.key not in ended
+        ]
+        return [Claim(attempt.run, attempt.started) for attempt in attempts], [attempt.run.key for attempt in attempts]

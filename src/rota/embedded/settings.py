@@ -1,0 +1,37 @@
+"""The embedded engine's settings: one struct, validated once, frozen."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rota.core.errors import InvalidError
+from rota.embedded.sqlite.connection import Durability
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """workers: threads for tasks. async_limit: coroutines at once. durability: "power" syncs every acknowledged write, "process" survives
+    `kill -9` but not power loss. retention: seconds that finished runs and ledger rows are kept. grace: seconds that stopping waits for running tasks.
+    horizon: seconds ahead that the near tier looks. near_limit: how many runs, and how many schedules, it holds at most."""
+
+    workers: int = 10
+    async_limit: int = 1000
+    durability: Durability = "power"
+    retention: float = 30 * 86400.0
+    grace: float = 30.0
+    horizon: float = 0.5
+    near_limit: int = 10_000
+
+    def __post_init__(self) -> None:
+        for field, least, most in (
+            ("workers", 1, 1000),
+            ("async_limit", 1, 100_000),
+            ("retention", 60, 1e10),
+            ("grace", 0, 86400),
+            ("horizon", 0.1, 60),
+            ("near_limit", 100, 1_000_000),
+        ):
+            value = getattr(self, field)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
+                raise InvalidError(field, value, f"a number from {least} to {most:g}")
+        if self.durability not in ("power", "process"):
+            raise InvalidError("durability", self.durability, "'power' or 'process'")

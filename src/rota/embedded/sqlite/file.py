@@ -1,0 +1,66 @@
+"""A database file with its stores, and what an operator does with it: check, migrate, back up."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from rota.core.errors import InvalidError
+from rota.embedded.sqlite.connection import Database, Durability
+from rota.embedded.sqlite.failures import translated
+from rota.embedded.sqlite.migrate import migrate
+from rota.embedded.sqlite.queues import SqliteQueues
+from rota.embedded.sqlite.rows import Specs
+from rota.embedded.sqlite.runs import SqliteRuns
+from rota.embedded.sqlite.schedules import SqliteSchedules
+
+_EXCLUSIVE = (
+    "SELECT 'run ' || schedule_id || ' at ' || scheduled || ' is both pending and open' FROM runs_pending JOIN runs_open USING (schedule_id, scheduled)",
+    "SELECT 'run ' || schedule_id || ' at ' || scheduled || ' is both open and finished' FROM runs_open JOIN runs_done USING (schedule_id, scheduled)",
+    "SELECT 'run ' || schedule_id || ' at ' || scheduled || ' is both pending and finished' FROM runs_pending JOIN runs_done USING (schedule_id, scheduled)",
+    "SELECT 'schedule ' || it.schedule_id || ' has two ledger rows that cover ' || it.scheduled FROM ticks AS it JOIN ticks AS that"
+    " ON that.schedule_id = it.schedule_id AND that.scheduled < it.scheduled AND that.until >= it.scheduled",
+    "SELECT 'run ' || schedule_id || ' at ' || scheduled || ' has an unknown spec' FROM runs_pending WHERE spec NOT IN (SELECT id FROM specs)",
+)
+
+
+class SqliteFile:
+    """The stores on one file. Opening creates and migrates it. Raises StoreError's children."""
+
+    def __init__(self, path: Path, durability: Durability = "power") -> None:
+        self.database = Database(path, durability)
+        try:
+            self.version = migrate(self.database)
+        except BaseException:
+            self.database.close()
+            raise
+        specs = Specs(self.database)
+        self.schedules = SqliteSchedules(self.database, specs)
+        self.runs = SqliteRuns(self.database, specs)
+        self.queues = SqliteQueues(self.database)
+
+    def check(self) -> list[str]:
+        """What is wrong with the file, in sentences: SQLite's own integrity check, then what rota promises of its rows."""
+        problems = [row[0] for row in self.database.read("PRAGMA integrity_check(20)") if row[0] != "ok"]
+        for query in _EXCLUSIVE:
+            problems += [row[0] for row in self.database.read(f"{query} LIMIT 20")]
+        return problems
+
+    def backup(self, to: Path) -> None:
+        """Copy a consistent state to `to`, which must not exist, while others go on writing."""
+        if to.exists():
+            raise InvalidError("to", str(to), "a file that does not exist yet")
+        with translated(str(to)):
+            copy = sqlite3.connect(to)
+            try:
+                self.database.reader().backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")
+            finally:
+                copy.close()
+
+    def migrate(self) -> int:
+        """The schema's number; opening has brought it there."""
+        return self.version
+
+    def close(self) -> None:
+        self.database.close()

@@ -1,0 +1,238 @@
+"""Moves of runs between their tables, each within a transaction that its caller opened.
+
+A run is in exactly one of runs_pending, runs_open and runs_done; every function here takes it out of one and puts it into another.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from rota.core.errors import ExistsError
+from rota.core.run import OUTCOMES, Claim, Run, RunKey, Settlement
+from rota.embedded.sqlite.rows import PENDING, Specs, failure_text, pending_row
+
+_encode = msgspec.json.Encoder().encode
+INSERT_PENDING = f"INSERT INTO runs_pending ({PENDING}, moved) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_OPEN = (
+    "INSERT INTO runs_open (schedule_id, scheduled, due, spec, payload, attempt, recurring, held, started)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_DONE = (
+    "INSERT OR REPLACE INTO runs_done (scheduled, schedule_id, due, started, finished, attempt, outcome, recurring, spec, payload, value, failure)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+DELETE_PENDING = "DELETE FROM runs_pending WHERE due = ? AND schedule_id = ? AND scheduled = ?"
+DELETE_OPEN = "DELETE FROM runs_open WHERE schedule_id = ? AND scheduled = ?"
+_CANCELLED = OUTCOMES.index("cancelled")
+
+
+def find_pending(connection: sqlite3.Connection, key: RunKey) -> tuple[Any, ...] | None:
+    """The pending row of a run, in the order of PENDING; an unmoved run is due when it is scheduled, so its key is known."""
+    schedule_id, scheduled = key
+    found: tuple[Any, ...] | None = connection.execute(
+        f"SELECT {PENDING} FROM runs_pending WHERE due = ?2 AND schedule_id = ?1 AND scheduled = ?2"
+        f" UNION ALL SELECT {PENDING} FROM runs_pending WHERE moved = 1 AND schedule_id = ?1 AND scheduled = ?2 LIMIT 1",
+        (schedule_id, scheduled),
+    ).fetchone()
+    return found
+
+
+def accept_runs(connection: sqlite3.Connection, specs: Specs, runs: Sequence[Run]) -> None:
+    """New runs become pending or held."""
+    for run in runs:
+        if run.recurring and (_is_open(connection, run.key)):
+            raise ExistsError("run", run.id)
+    try:
+        connection.executemany(
+            INSERT_PENDING, [pending_row(run, specs.number(connection, run.spec)) for run in runs if not run.held]
+        )
+    except sqlite3.IntegrityError:
+        raise ExistsError("run", _taken(connection, runs)) from None
+    held = [run for run in runs if run.held]
+    if held:
+        connection.executemany(
+            INSERT_OPEN,
+            [
+                (
+                    run.schedule_id,
+                    run.scheduled,
+                    run.due,
+                    specs.number(connection, run.spec),
+                    run.payload,
+                    run.attempt,
+                    run.recurring,
+                    1,
+                    None,
+                )
+                for run in held
+            ],
+        )
+
+
+def _is_open(connection: sqlite3.Connection, key: RunKey) -> bool:
+    row = connection.execute("SELECT 1 FROM runs_open WHERE schedule_id = ? AND scheduled = ?", key).fetchone()
+    return row is not None or find_pending(connection, key) is not None
+
+
+def _taken(connection: sqlite3.Connection, runs: Iterable[Run]) -> str:
+    return next((run.id for run in runs if find_pending(connection, run.key)), "twice in one call")
+
+
+def claim_run(connection: sqlite3.Connection, specs: Specs, claim: Claim) -> bool:
+    """Pending becomes running; False if it is not pending any more."""
+    run = claim.run
+    if not connection.execute(DELETE_PENDING, (run.due, run.schedule_id, run.scheduled)).rowcount:
+        return False
+    spec = specs.number(connection, run.spec)
+    values = (
+        run.schedule_id,
+        run.scheduled,
+        run.due,
+        spec,
+        run.payload,
+        run.attempt + 1,
+        run.recurring,
+        0,
+        claim.started,
+    )
+    connection.execute(INSERT_OPEN, values)
+    return True
+
+
+def settle_runs(connection: sqlite3.Connection, specs: Specs, settlements: Sequence[Settlement]) -> None:
+    """Runs, wherever they are, become finished, or pending again."""
+    connection.executemany(DELETE_PENDING, [(s.run.due, s.run.schedule_id, s.run.scheduled) for s in settlements])
+    if connection.execute("SELECT 1 FROM runs_open LIMIT 1").fetchone():
+        connection.executemany(DELETE_OPEN, [(s.run.schedule_id, s.run.scheduled) for s in settlements])
+    again = [s for s in settlements if s.outcome is None]
+    if again:
+        connection.executemany(
+            INSERT_PENDING.replace("INSERT", "INSERT OR REPLACE", 1),
+            [
+                (
+                    s.retry_at,
+                    s.run.schedule_id,
+                    s.run.scheduled,
+                    specs.number(connection, s.run.spec),
+                    s.run.payload,
+                    s.attempt,
+                    s.run.recurring,
+                    1,
+                )
+                for s in again
+            ],
+        )
+    connection.executemany(
+        INSERT_DONE,
+        [
+            (
+                s.run.scheduled,
+                s.run.schedule_id,
+                s.run.due,
+                s.started,
+                s.finished,
+                s.attempt,
+                OUTCOMES.index(s.outcome),
+                s.run.recurring,
+                specs.number(connection, s.run.spec),
+                s.run.payload,
+                s.value,
+                failure_text(s.failure),
+            )
+            for s in settlements
+            if s.outcome is not None
+        ],
+    )
+    failed = [s for s in settlements if s.failure is not None]
+    if failed:
+        connection.executemany(
+            "INSERT OR REPLACE INTO attempts (schedule_id, scheduled, started, attempt, finished, failure) VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (s.run.schedule_id, s.run.scheduled, s.started, s.attempt, s.finished, failure_text(s.failure))
+                for s in failed
+            ],
+        )
+        connection.executemany(
+            "INSERT OR REPLACE INTO dead_letters (schedule_id, scheduled, at, attempt, recurring, spec, payload, failure)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    s.run.schedule_id,
+                    s.run.scheduled,
+                    s.finished,
+                    s.attempt,
+                    s.run.recurring,
+                    specs.number(connection, s.run.spec),
+                    s.run.payload,
+                    failure_text(s.failure),
+                )
+                for s in failed
+                if s.dead
+            ],
+        )
+
+
+def cancel_runs(connection: sqlite3.Connection, keys: Sequence[RunKey], now: int) -> list[RunKey]:
+    """Pending and held runs end as cancelled, running ones are asked to stop; answers those that were open."""
+    found = []
+    for key in keys:
+        pending = find_pending(connection, key)
+        if pending is not None:
+            due, schedule_id, scheduled, spec, payload, attempt, recurring = pending
+            connection.execute(DELETE_PENDING, (due, schedule_id, scheduled))
+            done = (scheduled, schedule_id, due, None, now, attempt, _CANCELLED, recurring, spec, payload, None, None)
+            connection.execute(INSERT_DONE, done)
+            found.append(key)
+            continue
+        held = connection.execute(
+            "DELETE FROM runs_open WHERE schedule_id = ? AND scheduled = ? AND held = 1 RETURNING due, attempt, recurring, spec, payload",
+            key,
+        ).fetchone()
+        if held is not None:
+            due, attempt, recurring, spec, payload = held
+            done = (
+                key.scheduled,
+                key.schedule_id,
+                due,
+                None,
+                now,
+                attempt,
+                _CANCELLED,
+                recurring,
+                spec,
+                payload,
+                None,
+                None,
+            )
+            connection.execute(INSERT_DONE, done)
+            found.append(key)
+        elif connection.execute(
+            "UPDATE runs_open SET cancel = 1 WHERE schedule_id = ? AND scheduled = ?", key
+        ).rowcount:
+            found.append(key)
+    release_held(connection, {key.schedule_id for key in found})
+    return found
+
+
+def release_held(connection: sqlite3.Connection, schedule_ids: Iterable[str]) -> list[RunKey]:
+    """The earliest held run of each schedule that has no other open run becomes pending; answers them."""
+    if not connection.execute("SELECT 1 FROM runs_open WHERE held = 1 LIMIT 1").fetchone():
+        return []
+    freed = connection.execute(
+        "SELECT schedule_id, min(scheduled) FROM runs_open AS it WHERE held = 1 AND schedule_id IN (SELECT value FROM json_each(?))"
+        " AND NOT EXISTS (SELECT 1 FROM runs_open WHERE schedule_id = it.schedule_id AND held = 0)"
+        " AND NOT EXISTS (SELECT 1 FROM runs_pending WHERE moved = 1 AND schedule_id = it.schedule_id)"
+        " GROUP BY schedule_id",
+        (_encode(sorted(schedule_ids)).decode(),),
+    ).fetchall()
+    connection.executemany(
+        "INSERT INTO runs_pending (due, schedule_id, scheduled, spec, payload, attempt, recurring, moved)"
+        " SELECT due, schedule_id, scheduled, spec, payload, attempt, recurring, 1 FROM runs_open WHERE schedule_id = ? AND scheduled = ?",
+        freed,
+    )
+    connection.executemany(DELETE_OPEN, freed)
+    return [RunKey(*row) for row in freed]

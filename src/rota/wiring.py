@@ -1,0 +1,170 @@
+"""From settings to running parts: the one place that knows every part, and the one that imports lazily."""
+
+from __future__ import annotations
+
+import getpass
+import importlib
+import importlib.util
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from rota.app import App
+from rota.core.errors import InvalidError, NotFoundError
+
+if TYPE_CHECKING:
+    from rota.client import Client
+
+    from rota.embedded.serving import Serving
+    from rota.embedded.settings import Settings
+    from rota.embedded.sqlite.file import SqliteFile
+
+DEFAULT_URL = "sqlite:///rota.db"
+_URLS = "sqlite:///FILE (three slashes for a relative path, four for an absolute one)"
+
+
+def split_url(url: str) -> tuple[Path, dict[str, str]]:
+    """The file and the options of a sqlite URL. InvalidError for anything else."""
+    rest, _, query = url.partition("?")
+    if not rest.startswith("sqlite:///") or len(rest) == len("sqlite:///"):
+        raise InvalidError("url", url, _URLS)
+    return Path(rest.removeprefix("sqlite:///")), dict(parse_qsl(query))
+
+
+def settings_of(url: str, given: dict[str, Any]) -> tuple[Path, Settings]:
+    """The file and the settings of a URL and keyword arguments; an argument wins over the URL's option."""
+    from rota.embedded.settings import Settings
+
+    path, options = split_url(url)
+    known = Settings.__struct_fields__
+    for name in (*options, *given):
+        if name not in known:
+            raise InvalidError("setting", name, "one of " + ", ".join(known))
+    merged: dict[str, Any] = {}
+    for name, text in options.items():
+        try:
+            merged[name] = (
+                text
+                if name == "durability"
+                else int(text)
+                if name in ("workers", "async_limit", "near_limit")
+                else float(text)
+            )
+        except ValueError:
+            raise InvalidError(name, text, "a number") from None
+    return path, Settings(**{**merged, **given})
+
+
+def database(url: str = DEFAULT_URL, **settings: Any) -> SqliteFile:
+    """The SQLite file behind `url`, created and migrated if need be."""
+    from rota.embedded.sqlite.file import SqliteFile
+
+    path, found = settings_of(url, settings)
+    return SqliteFile(path, found.durability)
+
+
+def connect(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> Client:
+    """A client of the store at `url`. app: lets it check task names. settings: fields of Settings, such as durability="process"."""
+    file = database(url, **settings)
+    return _client(file, app, None)
+
+
+def _client(file: SqliteFile, app: App | None, notify: Any) -> Client:
+    from rota.client import Client
+
+    from rota.embedded.system import RandomIds, SystemClock
+
+    return Client(
+        file.schedules,
+        file.runs,
+        file.queues,
+        SystemClock(),
+        RandomIds(),
+        app=app,
+        actor=actor(),
+        notify=notify,
+        close=None if notify else file.close,
+        sleep=time.sleep,
+    )
+
+
+def actor() -> str:
+    """Who is calling, for pauses and the like."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> Serving:
+    """An engine for `app` on the store at `url`, not yet started: use it as a context manager, or call start and stop.
+    StoreLockedError if another server has the file."""
+    from rota.targets.http import http_call
+
+    from rota.core.target import HttpTarget, QueueTarget
+    from rota.embedded.engine import Engine
+    from rota.embedded.serving import Serving
+    from rota.embedded.sqlite.file import SqliteFile
+    from rota.embedded.system import ServerLock, SystemClock
+    from rota.targets.queue import queue_call
+
+    path, found = settings_of(url, settings)
+    served = app or App("rota")
+    lock = ServerLock(path)
+    try:
+        file = SqliteFile(path, found.durability)
+    except BaseException:
+        lock.release()
+        raise
+
+    def release() -> None:
+        file.close()
+        lock.release()
+
+    clock = SystemClock()
+    made = Engine(
+        schedules=file.schedules,
+        runs=file.runs,
+        clock=clock,
+        tasks=served.tasks,
+        calls={QueueTarget: queue_call(file.queues, clock), HttpTarget: http_call()},
+        settings=found,
+        changed=file.database.version,
+        release=release,
+    )
+    return Serving(made, _client(file, app, made.wake), served)
+
+
+def load_app(name: str) -> App:
+    """The App of a user's module: "shop.py", "package.module", or either with ":ATTRIBUTE"."""
+    place, _, attribute = name.partition(":")
+    if place.endswith(".py"):
+        path = Path(place).resolve()
+        if not path.is_file():
+            raise NotFoundError("app", name, f"there is no file {place}")
+        sys.path.insert(0, str(path.parent))
+        module = importlib.import_module(path.stem)
+    else:
+        sys.path.insert(0, str(Path.cwd()))
+        try:
+            module = importlib.import_module(place)
+        except ModuleNotFoundError as error:
+            if error.name != place.split(".")[0] and error.name != place:
+                raise
+            raise NotFoundError("app", name, f"there is no module {place}") from None
+    if attribute:
+        found = getattr(module, attribute, None)
+        if not isinstance(found, App):
+            raise NotFoundError("app", name, f"{attribute} is not a rota.App")
+        return found
+    apps = [value for value in vars(module).values() if isinstance(value, App)]
+    if len(set(map(id, apps))) != 1:
+        raise InvalidError(
+            "app", name, f"a module with exactly one rota.App, not {len(apps)}; name it as {place}:ATTRIBUTE"
+        )
+    return apps[0]
