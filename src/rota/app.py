@@ -54,7 +54,8 @@ class App:
         batch: bool = False,
         schema: type | None = None,
     ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
-        """Make a function a task, with or without arguments. The function takes the payload, or nothing; it may be async."""
+        """Make a function a task, with or without arguments. The function takes the payload, or nothing; it may be
+        async."""
 
         def decorate(it: Callable[P, R]) -> Task[P, R]:
             task = make_task(it, name=name, retry=retry, timeout=timeout, batch=batch, schema=schema)

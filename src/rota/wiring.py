@@ -68,7 +68,8 @@ def database(url: str = DEFAULT_URL, **settings: Any) -> SqliteFile:
 
 
 def connect(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> Client:
-    """A client of the store at `url`. app: lets it check task names. settings: fields of Settings, such as durability="process"."""
+    """A client of the store at `url`. app: lets it check task names. settings: fields of Settings, such as
+    durability="process"."""
     file = database(url, **settings)
     return _client(file, app, None)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
 from datetime import datetime
+from typing import Any
 
 from rota.core.errors import ConflictError
 from rota.core.ids import moment, run_id
@@ -14,7 +15,8 @@ from rota.core.ids import moment, run_id
 class CurrentRun:
     """The run a task is part of.
 
-    id: also the idempotency key. scheduled_time: nominal, aware. attempt: from 1. cancelled: it was asked to stop; a long task
+    id: also the idempotency key. scheduled_time: nominal, aware. attempt: from 1. cancelled: it was asked to stop; a
+    long task
     looks at this now and then and returns.
     """
 
@@ -45,7 +47,7 @@ class CurrentRun:
 
 
 class _RunLogger(logging.LoggerAdapter[logging.Logger]):
-    def process(self, msg, kwargs):  # type: ignore[no-untyped-def]
+    def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
         extra = dict(self.extra or {})
         kwargs["extra"] = {**extra, **(kwargs.get("extra") or {})}
         return f"{extra['run']} #{extra['attempt']}: {msg}", kwargs

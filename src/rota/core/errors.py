@@ -37,7 +37,8 @@ class RotaError(Exception):
 
 
 class InvalidError(RotaError, ValueError):
-    """Bad input. `field` is what the user wrote, `value` what they gave, `allowed` a phrase that says what is allowed."""
+    """Bad input. `field` is what the user wrote, `value` what they gave, `allowed` a phrase that says what is
+    allowed."""
 
     def __init__(self, field: str, value: object, allowed: str, **ids: str) -> None:
         super().__init__(f"{field}: {_shown(value)} is not allowed; {allowed}", **ids)

@@ -1,7 +1,9 @@
 """What becomes of the ticks that are due: the decision at the heart of rota.
 
-`plan` looks at one schedule, the number of its runs that are open, and the time, and answers with one `Change`: a ledger row
-for every due tick, the runs that fire, and the next state. It is pure; a store carries the change out in one transaction, and only
+`plan` looks at one schedule, the number of its runs that are open, and the time, and answers with one `Change`: a
+ledger row
+for every due tick, the runs that fire, and the next state. It is pure; a store carries the change out in one
+transaction, and only
 if nobody changed the schedule in between. So a crash leaves either all of a decision or nothing of it, and the next
 engine decides again from the same state: each tick gets exactly one row, and `fired` counts what was accepted.
 
@@ -10,7 +12,8 @@ A tick later than the grace period is a misfire. With one or more misfires among
     once      the latest due tick fires, all before it are one skipped row
     earliest  the earliest due tick fires, all after it are one skipped row
     all       every one fires, a page at a time
-Ranges are counted by the trigger's arithmetic, not walked, so a year offline costs no more than a minute. Ticks that the
+Ranges are counted by the trigger's arithmetic, not walked, so a year offline costs no more than a minute. Ticks that
+the
 trigger itself skips (excluded, daylight gap) get rows of their own, except inside a range, whose reason they share.
 """
 
@@ -24,7 +27,8 @@ PAGE = 1000
 
 
 class OpenRuns:
-    """The open runs of one schedule, as `plan` needs them. keys: every one, earliest first; held: how many of them wait."""
+    """The open runs of one schedule, as `plan` needs them. keys: every one, earliest first; held: how many of them
+    wait."""
 
     __slots__ = ("held", "keys")
 
@@ -119,7 +123,8 @@ class _Decision:
 def plan(stored: StoredSchedule, open_runs: OpenRuns, now: int, lead: int = 0, page: int = PAGE) -> Change | None:
     """Decide on the ticks due up to `now + lead` (epoch ms); None if there are none.
 
-    lead: how far ahead of its time a tick may be decided, so that its run can start on the millisecond. page: at most this
+    lead: how far ahead of its time a tick may be decided, so that its run can start on the millisecond. page: at most
+    this
     many ticks are walked; what is left is decided by the next plan, at once."""
     state, trigger = stored.state, stored.schedule.trigger
     until = now + lead

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 
@@ -72,7 +73,7 @@ def when_ms(field: str, value: object) -> int:
             )
         return epoch_ms(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if value != value or abs(value) > 7_258_118_400:
+        if math.isnan(value) or abs(value) > 7_258_118_400:
             hint = "; this looks like milliseconds, divide by 1000" if 1e11 < abs(value) < 1e14 else ""
             raise InvalidError(field, value, f"epoch seconds between 1740 and 2200{hint}")
         return round(value * 1000)

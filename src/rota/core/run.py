@@ -4,7 +4,8 @@
         │           ▲                  │
         └─▶ held ───┘◀────retry────────┘
 
-`held` runs wait for the previous run of their schedule (overlap `queue_one`, `queue_all`); settling that one releases the earliest.
+`held` runs wait for the previous run of their schedule (overlap `queue_one`, `queue_all`); settling that one releases
+the earliest.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
-    """How attempt `attempt` of `run` ended and what follows: `outcome`, or another attempt at `retry_at` (then outcome is None).
+    """How attempt `attempt` of `run` ended and what follows: `outcome`, or another attempt at `retry_at` (then
+    outcome is None).
     dead: it also becomes a dead letter. value: the target's answer as JSON."""
 
     run: Run

@@ -131,7 +131,8 @@ class StoredSchedule(msgspec.Struct, frozen=True):
 
 
 class TickRow(msgspec.Struct, frozen=True):
-    """One row of the tick ledger. scheduled: the (first) tick it covers; until: the last; count: how many, both ends included.
+    """One row of the tick ledger. scheduled: the (first) tick it covers; until: the last; count: how many, both ends
+    included.
     decided: when the row was written. All epoch ms."""
 
     schedule_id: str
@@ -152,7 +153,8 @@ class Change(msgspec.Struct, frozen=True):
     """All that one decision about a schedule writes, in one transaction, if the stored version is still `version`.
 
     after: the new schedule and state (version + 1), or None to delete it. redefined: the definition differs too.
-    ticks: ledger rows. runs: accepted runs. cancel: open runs of the schedule, those of `runs` included, to cancel (pending and
+    ticks: ledger rows. runs: accepted runs. cancel: open runs of the schedule, those of `runs` included, to cancel
+    (pending and
     held ones end at once, running ones are asked to stop). at: when it was decided, epoch ms."""
 
     schedule_id: str
@@ -166,7 +168,8 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def first_tick(trigger: AnyTrigger, now: int) -> Tick | None:
-    """The first tick of a schedule made at `now`: strictly after it, save that a one-off in the past is still to fire."""
+    """The first tick of a schedule made at `now`: strictly after it, save that a one-off in the past is still to
+    fire."""
     return trigger.next_tick(trigger.at - 1) if isinstance(trigger, At) else trigger.next_tick(now)
 
 

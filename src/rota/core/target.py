@@ -40,7 +40,8 @@ class QueueTarget(msgspec.Struct, frozen=True, tag="queue", tag_field="kind"):
 class HttpTarget(msgspec.Struct, frozen=True, tag="http", tag_field="kind", omit_defaults=True):
     """Call an HTTP endpoint with the payload as JSON body (for GET and HEAD: none).
 
-    timeout: seconds for the whole call. Status 2xx is success; 408, 425, 429 and 5xx are tried again if the retry policy
+    timeout: seconds for the whole call. Status 2xx is success; 408, 425, 429 and 5xx are tried again if the retry
+    policy
     says so; any other status is a failure that another try cannot help. allow_private: permit loopback, private and
     link-local addresses, which are refused otherwise.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, ParamSpec, TypeVar
 
 from rota.core.errors import ExistsError, InvalidError, NotFoundError
@@ -18,7 +18,8 @@ R = TypeVar("R")
 class Task(Generic[P, R]):
     """A named function. Calling it calls the function, as if it were not decorated.
 
-    retry, timeout (seconds): what runs of this task use unless their schedule says otherwise. batch: in a batch the function
+    retry, timeout (seconds): what runs of this task use unless their schedule says otherwise. batch: in a batch the
+    function
     gets a whole chunk (a list of items) and returns a list of results. schema: the type each item of a batch must have.
     """
 
@@ -83,7 +84,7 @@ class Tasks(Mapping[str, Task[..., object]]):
     def __contains__(self, name: object) -> bool:
         return name in self._tasks
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self._tasks)
 
     def __len__(self) -> int:

@@ -5,13 +5,18 @@
     recorder  writes outcomes, in groups                           (recorder.py)
     watcher   notices what other processes wrote, cancellations, timeouts, clock steps; forgets what is old
 
-The timer sleeps until the next due time it knows of, at most a quarter of a second, and decides ticks a few milliseconds ahead (LEAD), so
-that the synced write is done when the time comes. Everything in memory can be rebuilt from the store: a crash at any point loses
-nothing but attempts in progress, which `recover` settles at the next start. A clock that steps forward, or a machine that slept, makes ticks late, and
-the misfire policy decides; one that steps back makes the timer wait again, and no tick is decided twice because a schedule's next
+The timer sleeps until the next due time it knows of, at most a quarter of a second, and decides ticks a few
+milliseconds ahead (LEAD), so
+that the synced write is done when the time comes. Everything in memory can be rebuilt from the store: a crash at any
+point loses
+nothing but attempts in progress, which `recover` settles at the next start. A clock that steps forward, or a machine
+that slept, makes ticks late, and
+the misfire policy decides; one that steps back makes the timer wait again, and no tick is decided twice because a
+schedule's next
 tick only moves forward.
 
-When the store cannot be read or written (full disk, locked file) nothing is started until it can; when it is damaged the engine stops and says so.
+When the store cannot be read or written (full disk, locked file) nothing is started until it can; when it is damaged
+the engine stops and says so.
 """
 
 from __future__ import annotations
@@ -46,12 +51,13 @@ REAP_EVERY = 60.0
 CLOCK_STEP = 1000
 
 
-class Interrupted(Exception):
+class InterruptedAttemptError(Exception):
     """Why an attempt that the engine could not wait for ended."""
 
 
 class Engine:
-    """changed: answers a number that differs after another process wrote. release: gives up the lock and closes the store."""
+    """changed: answers a number that differs after another process wrote. release: gives up the lock and closes the
+    store."""
 
     def __init__(
         self,
@@ -123,7 +129,8 @@ class Engine:
         self._wake.set()
 
     def stop(self, grace: float | None = None) -> None:
-        """Start nothing more, wait up to `grace` seconds for what runs, hand back the rest, and close. Safe to call twice."""
+        """Start nothing more, wait up to `grace` seconds for what runs, hand back the rest, and close. Safe to call
+        twice."""
         if self._stopping.is_set():
             self.stopped.wait()
             return
@@ -137,7 +144,7 @@ class Engine:
         while self._pool.attempts and time.monotonic() < deadline and self.fatal is None:
             self._pool.expire(self._clock.now())
             time.sleep(0.01)
-        self._pool.abandon(self._clock.now(), Interrupted(INTERRUPTED.message))
+        self._pool.abandon(self._clock.now(), InterruptedAttemptError(INTERRUPTED.message))
         if self.fatal is None:
             self._recorder.close()
         self._pool.close()
@@ -151,7 +158,7 @@ class Engine:
             except StoreCorruptError as error:
                 self._on_fatal(error)
             except StoreError as error:
-                log.error("nothing is started until the store answers: %s", error)
+                log.warning("nothing is started until the store answers: %s", error)
                 self._rescan = True
                 self._stopping.wait(0.5)
             except Exception as error:
@@ -227,7 +234,7 @@ class Engine:
         self._recorder.dispatched()
 
     def _wait(self) -> None:
-        now = time.time()
+        now = self._clock.now() / 1000
         known = [at for at in (self._near_runs.next_due(), self._tick_time()) if at is not None]
         wait = min(LONGEST_WAIT, min(known) / 1000 - now) if known else LONGEST_WAIT
         if self._stopping.is_set() or wait <= 0:

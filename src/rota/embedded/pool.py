@@ -1,7 +1,9 @@
 """Where attempts happen: threads for functions, one event loop for coroutines.
 
-Runs go in through `put` and come back as (run, result) through `report`. A thread cannot be stopped from outside, so an attempt that
-overruns its timeout is reported as failed, its thread is given up and another takes its place; what the old one returns later is
+Runs go in through `put` and come back as (run, result) through `report`. A thread cannot be stopped from outside, so
+an attempt that
+overruns its timeout is reported as failed, its thread is given up and another takes its place; what the old one
+returns later is
 ignored. Coroutines are cancelled properly.
 """
 
@@ -40,7 +42,8 @@ class Attempt:
 
 
 class Pool:
-    """calls: how each kind of target but tasks is carried out. timeout: seconds for a run, or None. report: called from pool threads."""
+    """calls: how each kind of target but tasks is carried out. timeout: seconds for a run, or None. report: called
+    from pool threads."""
 
     def __init__(
         self,
@@ -104,7 +107,7 @@ class Pool:
                 else:
                     value = self._calls[type(run.spec.target)](run)
                 result = Result(started, clock.now(), value)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 a task may raise SystemExit; its thread must live on
                 result = Result(started, clock.now(), failure=failure_of(error, innermost_frame(error)))
             if attempt.over:
                 return
@@ -134,7 +137,7 @@ class Pool:
         try:
             value = await task.function(*arguments(task, run))  # type: ignore[misc]
             result = Result(attempt.started, self._clock.now(), kept(value))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 cancellation is a BaseException, and it is an outcome
             result = Result(attempt.started, self._clock.now(), failure=failure_of(error, innermost_frame(error)))
         finally:
             self._coroutines.release()

@@ -1,11 +1,15 @@
 """Records what becomes of attempts, in groups.
 
-Results gather while the last group is being synced, so the more there is to do the larger the group. A claim (this attempt began) is written
-behind: an attempt that ends within a few milliseconds is recorded by its result alone. If the engine dies in between, the run is
-still pending, so it is attempted again with the same run id, which is what delivery at least once promises. Runs delivered at most once are
+Results gather while the last group is being synced, so the more there is to do the larger the group. A claim (this
+attempt began) is written
+behind: an attempt that ends within a few milliseconds is recorded by its result alone. If the engine dies in between,
+the run is
+still pending, so it is attempted again with the same run id, which is what delivery at least once promises. Runs
+delivered at most once are
 claimed before they start, by the engine.
 
-If the store cannot be written, nothing is dropped: the group is kept and tried again, and `healthy` tells the engine to start nothing meanwhile.
+If the store cannot be written, nothing is dropped: the group is kept and tried again, and `healthy` tells the engine
+to start nothing meanwhile.
 """
 
 from __future__ import annotations
@@ -103,10 +107,10 @@ class Recorder:
                 raise
             except StoreError as error:
                 if self.healthy:
-                    log.error("outcomes wait, no run is started: %s", error)
+                    log.warning("outcomes wait, no run is started: %s", error)
                 self.healthy = False
                 if self._closing and self._wake.wait(1.0):
-                    log.error(
+                    log.warning(
                         "gave up on recording %d outcomes; their runs are attempted again at the next start", len(ended)
                     )
                     return 0

@@ -8,20 +8,21 @@ from typing import Generic, Protocol, TypeVar
 from rota.app import App
 from rota.embedded.engine import Engine
 
-R = TypeVar("R", covariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 
-class Syncs(Protocol[R]):
+class Syncs(Protocol[R_co]):
     """What serving asks of a client: to store the app's declared schedules."""
 
-    def sync(self, app: App, *, prune: bool = False) -> R: ...
+    def sync(self, app: App, *, prune: bool = False) -> R_co: ...
 
 
 C = TypeVar("C", bound=Syncs[object])
 
 
 class Serving(Generic[C]):
-    """client: talks to the same store, in this process. report: what storing the app's schedules changed, once started."""
+    """client: talks to the same store, in this process. report: what storing the app's schedules changed, once
+    started."""
 
     def __init__(self, engine: Engine, client: C, app: App) -> None:
         self.engine = engine

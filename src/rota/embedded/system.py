@@ -1,4 +1,5 @@
-"""What this machine provides: its clock, identifiers nobody else draws, and the lock that makes a server the only one of its file."""
+"""What this machine provides: its clock, identifiers nobody else draws, and the lock that makes a server the only one
+of its file."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ class RandomIds:
 
 
 class ServerLock:
-    """At most one server for a database file: an exclusive lock on FILE.lock, which says who holds it and goes with its process."""
+    """At most one server for a database file: an exclusive lock on FILE.lock, which says who holds it and goes with
+    its process."""
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(database.name + ".lock")

@@ -18,7 +18,8 @@ class NewMessage(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A received message. receipt: what `ack` wants; it is void once the visibility timeout has passed and someone else received it."""
+    """A received message. receipt: what `ack` wants; it is void once the visibility timeout has passed and someone
+    else received it."""
 
     queue: str
     id: int
@@ -30,8 +31,10 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class QueueStore(Protocol):
-    """An implementer owes: at-least-once delivery (a message stays until acknowledged), earliest visible first, one receiver at a
-    time within the visibility timeout, durability as ScheduleStore, and that a second message with the run id of one that is
+    """An implementer owes: at-least-once delivery (a message stays until acknowledged), earliest visible first, one
+    receiver at a
+    time within the visibility timeout, durability as ScheduleStore, and that a second message with the run id of one
+    that is
     still in the queue is not stored."""
 
     def send(self, messages: Sequence[NewMessage], now: int) -> None: ...

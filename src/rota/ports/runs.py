@@ -27,10 +27,13 @@ class RunStore(Protocol):
     """An implementer owes:
 
     - durability and atomicity per call, as ScheduleStore does;
-    - a run accepted is in exactly one place: pending, held, running or finished; only settling or cancelling finishes it;
-    - `settle` is the last word: it also takes a run that was never claimed (its claim may be skipped when it ended first) and one
+    - a run accepted is in exactly one place: pending, held, running or finished; only settling or cancelling finishes
+    it;
+    - `settle` is the last word: it also takes a run that was never claimed (its claim may be skipped when it ended
+    first) and one
       that was cancelled meanwhile, and settling again replaces the record;
-    - settling a recurring run for good makes the earliest held run of the same schedule pending, in the same transaction;
+    - settling a recurring run for good makes the earliest held run of the same schedule pending, in the same
+    transaction;
     - `due` in the order (due, schedule_id, scheduled).
     """
 
@@ -82,4 +85,5 @@ class RunStore(Protocol):
         """Forget those dead letters; their run stays in the history as failed."""
 
     def forget_runs(self, before: int, limit: int) -> int:
-        """Remove up to `limit` finished runs scheduled before `before`, unless they are dead letters; answers how many."""
+        """Remove up to `limit` finished runs scheduled before `before`, unless they are dead letters; answers how
+        many."""

@@ -13,7 +13,8 @@ from rota.core.schedule import Change, StoredSchedule, TickRow
 
 
 class ScheduleQuery(msgspec.Struct, frozen=True):
-    """Which schedules. tag, status: exact. search: part of id or description, whatever the case. after: the last id of the page before."""
+    """Which schedules. tag, status: exact. search: part of id or description, whatever the case. after: the last id
+    of the page before."""
 
     tag: str | None = None
     status: str | None = None
@@ -26,10 +27,13 @@ class ScheduleQuery(msgspec.Struct, frozen=True):
 class ScheduleStore(Protocol):
     """An implementer owes:
 
-    - durability: what a call wrote before it returned survives the process and, unless configured otherwise, power loss;
+    - durability: what a call wrote before it returned survives the process and, unless configured otherwise, power
+    loss;
     - atomicity: `create` stores all or nothing; each Change of `apply` happens whole or not at all;
-    - isolation: a Change applies only if the stored version equals `change.version`; of two racing callers one gets False;
-    - one row per tick: `apply` never leaves two rows of one schedule that cover the same tick; a row whose `scheduled` is taken
+    - isolation: a Change applies only if the stored version equals `change.version`; of two racing callers one gets
+    False;
+    - one row per tick: `apply` never leaves two rows of one schedule that cover the same tick; a row whose
+    `scheduled` is taken
       replaces the one there;
     - order: `due` by next tick then id, `list` by id, `ticks` by time.
     """
@@ -53,7 +57,8 @@ class ScheduleStore(Protocol):
         """The open (pending, held, running) runs of those schedules; ids without any are left out."""
 
     def apply(self, changes: Sequence[Change]) -> builtins.list[bool]:
-        """Carry out each change whose version still holds, in order: definition and state, tick rows, accepted runs, then
+        """Carry out each change whose version still holds, in order: definition and state, tick rows, accepted runs,
+        then
         cancellations. Deleting (`after` None) leaves ledger and history. Answers which were carried out."""
 
     def ticks(

@@ -1,7 +1,9 @@
 """Use case: decide on the ticks that are due.
 
-A decision is made from what the store holds, and stored only if the schedule did not change in between; a decision that lost
-that race is simply made again at the next call. Nothing is kept here, so a crash at any point is healed by calling again.
+A decision is made from what the store holds, and stored only if the schedule did not change in between; a decision
+that lost
+that race is simply made again at the next call. Nothing is kept here, so a crash at any point is healed by calling
+again.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ LIMIT = 500
 
 
 def decide(store: ScheduleStore, due: Sequence[StoredSchedule], now: int, lead: int = 0) -> list[Change]:
-    """Decide on the ticks of `due` up to `now + lead` (epoch ms) and store the decisions; answers those that were stored."""
+    """Decide on the ticks of `due` up to `now + lead` (epoch ms) and store the decisions; answers those that were
+    stored."""
     watched = [row.id for row in due if row.schedule.overlap != "allow"]
     open_runs = store.open_runs(watched) if watched else {}
     changes = [change for row in due if (change := plan(row, open_runs.get(row.id, NO_RUNS), now, lead)) is not None]
@@ -26,6 +29,7 @@ def decide(store: ScheduleStore, due: Sequence[StoredSchedule], now: int, lead: 
 
 
 def tick(store: ScheduleStore, now: int, lead: int = 0, limit: int = LIMIT) -> list[Change]:
-    """Decide on up to `limit` schedules that are due at `now + lead`; answers what was stored. Call again while it answers
+    """Decide on up to `limit` schedules that are due at `now + lead`; answers what was stored. Call again while it
+    answers
     anything."""
     return decide(store, store.due(now + lead, limit), now, lead)

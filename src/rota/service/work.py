@@ -1,6 +1,7 @@
 """Use case: what follows from an attempt that ended, or that a crash cut off.
 
-The policy of a run is its schedule's, or else its task's; only the engine knows tasks, so it passes a `policy` function.
+The policy of a run is its schedule's, or else its task's; only the engine knows tasks, so it passes a `policy`
+function.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from rota.core.run import Claim, Run, RunKey, Settlement
 from rota.ports.runs import RunStore
 
 CRASHES = 3
-"""An attempt cut off by a crash is followed by another at most this often, whatever the retry policy says: a run that kills its
+"""An attempt cut off by a crash is followed by another at most this often, whatever the retry policy says: a run that
+kills its
 engine must not do so for ever."""
 
 
@@ -34,7 +36,8 @@ def no_task_policy(run: Run) -> Policy:
 
 
 def conclude(run: Run, result: Result, policy: Policy, *, cancelled: bool = False) -> Settlement:
-    """What follows from the attempt of `run` that ended in `result`. cancelled: the run was asked to stop, so nothing follows."""
+    """What follows from the attempt of `run` that ended in `result`. cancelled: the run was asked to stop, so nothing
+    follows."""
     attempt, failure = run.attempt + 1, result.failure
     if failure is None and not result.interrupted:
         outcome = "cancelled" if cancelled else "succeeded"

@@ -1,8 +1,11 @@
 """One SQLite file: how it is opened, and how writes are grouped.
 
-Any number of processes use the file at once (WAL). Within a process all writes go through `Database.write`. A caller puts its
-work in a queue and takes the write lock; whoever gets the lock carries out everything that is queued in one transaction.
-So under load one synced commit acknowledges many callers, and a lone caller pays for nothing but its own commit. Work that raises
+Any number of processes use the file at once (WAL). Within a process all writes go through `Database.write`. A caller
+puts its
+work in a queue and takes the write lock; whoever gets the lock carries out everything that is queued in one
+transaction.
+So under load one synced commit acknowledges many callers, and a lone caller pays for nothing but its own commit. Work
+that raises
 is undone alone, by a savepoint. A caller returns only after the commit that holds its work.
 """
 
@@ -31,12 +34,14 @@ def wal(connection: sqlite3.Connection) -> None:
 
 
 def synchronous(connection: sqlite3.Connection, durability: Durability) -> None:
-    """FULL syncs the log at every commit, which power loss demands; NORMAL leaves that to checkpoints, which still survives `kill -9`."""
+    """FULL syncs the log at every commit, which power loss demands; NORMAL leaves that to checkpoints, which still
+    survives `kill -9`."""
     connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
 
 
 def page_cache(connection: sqlite3.Connection, mebibytes: int) -> None:
-    """Large transactions that update or delete re-read their pages; the default of 2 MB makes them do it from the file."""
+    """Large transactions that update or delete re-read their pages; the default of 2 MB makes them do it from the
+    file."""
     connection.execute(f"PRAGMA cache_size = -{mebibytes * 1024}")
 
 
@@ -109,7 +114,8 @@ class Database:
             raise store_error(error, self.name) from error
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Carry out `work` in a transaction, alone or with what other threads brought, and return its answer once it is committed."""
+        """Carry out `work` in a transaction, alone or with what other threads brought, and return its answer once it
+        is committed."""
         job = _Job(work)
         self._jobs.append(job)  # type: ignore[arg-type]
         with self._lock:
@@ -152,7 +158,7 @@ class Database:
             job.value = job.work(self._writer)
         except sqlite3.Error:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 it is raised again in the thread that brought the job
             job.error = error
             self.rollbacks += 1
             self._writer.execute("ROLLBACK TO job")

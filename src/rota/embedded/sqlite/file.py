@@ -40,7 +40,8 @@ class SqliteFile:
         self.queues = SqliteQueues(self.database)
 
     def check(self) -> list[str]:
-        """What is wrong with the file, in sentences: SQLite's own integrity check, then what rota promises of its rows."""
+        """What is wrong with the file, in sentences: SQLite's own integrity check, then what rota promises of its
+        rows."""
         problems = [row[0] for row in self.database.read("PRAGMA integrity_check(20)") if row[0] != "ok"]
         for query in _EXCLUSIVE:
             problems += [row[0] for row in self.database.read(f"{query} LIMIT 20")]

@@ -69,7 +69,8 @@ class RunHistory:
         return recurring or self._page(_DONE, "runs_done", query, where, "scheduled")
 
     def _page(self, columns: str, table: str, query: RunQuery, where: str, time: str) -> list[RunRecord]:
-        """time: the column that holds the scheduled time and that the table is clustered by, where there is such a one."""
+        """time: the column that holds the scheduled time and that the table is clustered by, where there is such a
+        one."""
         conditions, values = [where], []
         if query.schedule_id is not None:
             conditions.append("schedule_id = ?")

@@ -1,4 +1,5 @@
-"""Embedded queues in SQLite. A receipt is the message's id and how often it was received, so it is void after the next receipt."""
+"""Embedded queues in SQLite. A receipt is the message's id and how often it was received, so it is void after the
+next receipt."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Moves of runs between their tables, each within a transaction that its caller opened.
 
-A run is in exactly one of runs_pending, runs_open and runs_done; every function here takes it out of one and puts it into another.
+A run is in exactly one of runs_pending, runs_open and runs_done; every function here takes it out of one and puts it
+into another.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _CANCELLED = OUTCOMES.index("cancelled")
 
 
 def find_pending(connection: sqlite3.Connection, key: RunKey) -> tuple[Any, ...] | None:
-    """The pending row of a run, in the order of PENDING; an unmoved run is due when it is scheduled, so its key is known."""
+    """The pending row of a run, in the order of PENDING; an unmoved run is due when it is scheduled, so its key is
+    known."""
     schedule_id, scheduled = key
     found: tuple[Any, ...] | None = connection.execute(
         f"SELECT {PENDING} FROM runs_pending WHERE due = ?2 AND schedule_id = ?1 AND scheduled = ?2"
