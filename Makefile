@@ -37,7 +37,7 @@ check: venv
 	$(BIN)/mypy $(TYPED_DIRS)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
-	$(BIN)/basedpyright --verifytypes rota --ignoreexternal
+	PATH="$(abspath $(BIN)):$$PATH" basedpyright --verifytypes rota --ignoreexternal
 
 bench: venv
 	@$(PYTHON) scripts/venv.py $(VENV) benchmarks/requirements.txt
