@@ -11,8 +11,6 @@ __all__ = ["MemoryQueueStore", "MemoryRunStore", "MemoryScheduleStore", "MemoryS
 class MemoryStores:
     """The three stores over one state."""
 
-    threads = True
-
     def __init__(self) -> None:
         self.state = MemoryState()
         self.schedules = MemoryScheduleStore(self.state)
