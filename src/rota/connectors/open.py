@@ -1,0 +1,142 @@
+"""From what a user writes to a source or a sink.
+
+Connectors that need an optional library are imported by name when they are asked for: `import rota` must not cost the
+load of pyarrow or boto3, and whoever has neither must not miss them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, cast
+
+from rota.connectors.csv import CsvFormat
+from rota.connectors.files import LocalFiles
+from rota.connectors.generator import GeneratorSource
+from rota.connectors.json_array import JsonArrayFormat
+from rota.connectors.jsonl import JsonLinesFormat
+from rota.connectors.one_file import OneFileSink
+from rota.connectors.options import (
+    Csv,
+    DynamoTable,
+    FileSource,
+    Generator,
+    JsonArray,
+    Jsonl,
+    OneFile,
+    Parquet,
+    Parts,
+    SinkOptions,
+    SqliteTable,
+)
+from rota.connectors.part_files import PartFilesSink
+from rota.connectors.place import Place
+from rota.connectors.sqlite_table import SqliteTableSink
+from rota.connectors.text import TextFormat, TextSource
+from rota.core.errors import InvalidError
+from rota.ports.sink import Sink
+from rota.ports.source import Source
+
+SourceText = str | FileSource | Generator | Callable[..., Iterable[object]]
+SinkText = str | SinkOptions
+
+_EXTRAS = {"rota.connectors.parquet": ("parquet", "pyarrow"), "rota.connectors.s3": ("aws", "boto3")}
+_EXTRAS |= dict.fromkeys(("rota.connectors.s3_parts", "rota.connectors.dynamodb_table"), ("aws", "boto3"))
+_SUFFIXES: dict[str, type[Jsonl | Csv | JsonArray | Parquet]] = {
+    ".jsonl": Jsonl,
+    ".ndjson": Jsonl,
+    ".csv": Csv,
+    ".json": JsonArray,
+    ".parquet": Parquet,
+}
+_PACKED = (".gz", ".gzip", ".zst", ".zstd")
+
+
+def _load(module: str, name: str, field: str, value: object) -> Any:
+    extra, library = _EXTRAS[module]
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise InvalidError(field, value, f"it needs {library}, which `pip install 'rota[{extra}]'` brings") from error
+
+
+def source_options(source: SourceText) -> FileSource | Generator:
+    """The options that a path's suffix or a function stands for; InvalidError if it tells no format."""
+    if isinstance(source, str):
+        bare = source
+        for packed in _PACKED:
+            bare = bare.removesuffix(packed)
+        for suffix, kind in _SUFFIXES.items():
+            if bare.endswith(suffix):
+                if kind is Csv and bare.endswith(".csv"):
+                    return Csv(source)
+                return kind(source)
+        if bare.endswith(".tsv"):
+            return Csv(source, delimiter="\t")
+        allowed = "a path or glob that ends in .jsonl, .ndjson, .csv, .tsv, .json or .parquet (text also .gz or .zst) is; "
+        raise InvalidError("source", source, allowed + "for another name use rota.Jsonl(...), rota.Csv(...), ...")
+    if isinstance(source, (Jsonl, Csv, JsonArray, Parquet, Generator)):
+        return source
+    if callable(source):
+        return Generator(source)
+    raise InvalidError("source", source, "a path, a generator function or an object such as rota.Csv(...) is")
+
+
+def open_source(source: SourceText, spool: str | Path | None = None) -> Source:
+    """The source to plan and to read.
+
+    `spool` is the directory of the batch run in which chunks of streams and generators are kept; planner and workers give
+    the same one. Nothing is read yet: call `check` for that.
+    """
+    options = source_options(source)
+    directory = Path(spool) if spool is not None else None
+    if isinstance(options, Generator):
+        return GeneratorSource(options, directory)
+    place = _place(options.path)
+    if isinstance(options, Parquet):
+        return cast(Source, _load("rota.connectors.parquet", "ParquetSource", "source", options.path)(place, options.columns))
+    form: TextFormat
+    if isinstance(options, Csv):
+        form = CsvFormat(options)
+    elif isinstance(options, JsonArray):
+        form = JsonArrayFormat(options)
+    else:
+        form = JsonLinesFormat(options)
+    return TextSource(place, form, options.compression, directory)
+
+
+def _place(path: str) -> Place:
+    if not path.startswith("s3://"):
+        return LocalFiles(path)
+    return cast(Place, _load("rota.connectors.s3", "S3Objects", "source", path)(path))
+
+
+def sink_options(sink: SinkText) -> SinkOptions:
+    """The options that a path stands for: a directory gets part files, a name with a suffix is one file."""
+    if not isinstance(sink, str):
+        if isinstance(sink, (Parts, OneFile, SqliteTable, DynamoTable)):
+            return sink
+        raise InvalidError("sink", sink, "a path or an object such as rota.Parts(...) is")
+    if sink.endswith((".jsonl", ".ndjson")):
+        return OneFile(sink)
+    if sink.endswith(".csv"):
+        return OneFile(sink, "csv")
+    if sink.endswith("/"):
+        return Parts(sink)
+    allowed = "a directory that ends in / (part files) or a name that ends in .jsonl or .csv (one file) is; "
+    raise InvalidError("sink", sink, allowed + "for the rest there are rota.Parts, rota.OneFile, rota.SqliteTable, rota.DynamoTable")
+
+
+def open_sink(sink: SinkText) -> Sink:
+    """The sink to prepare, write and finish."""
+    options = sink_options(sink)
+    if isinstance(options, SqliteTable):
+        return SqliteTableSink(options)
+    if isinstance(options, DynamoTable):
+        return cast(Sink, _load("rota.connectors.dynamodb_table", "DynamoTableSink", "sink", options.table)(options))
+    if options.path.startswith("s3://"):
+        if isinstance(options, OneFile):
+            raise InvalidError("sink", options.path, "on S3 only part files are: give a prefix that ends in /")
+        return cast(Sink, _load("rota.connectors.s3_parts", "S3PartsSink", "sink", options.path)(options))
+    return OneFileSink(options) if isinstance(options, OneFile) else PartFilesSink(options)

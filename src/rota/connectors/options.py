@@ -1,0 +1,104 @@
+"""What a user says about a source or a sink. Plain values: they import no library and travel as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import msgspec
+
+Compression = Literal["auto", "none", "gzip", "zstd"]
+ResultFormat = Literal["jsonl", "csv", "parquet"]
+
+MAX_ITEM_BYTES = 1 << 24
+
+
+class Jsonl(msgspec.Struct, frozen=True, tag="jsonl", omit_defaults=True):
+    """JSON Lines files: a path, a glob or `s3://bucket/prefix/*.jsonl`. A line over `max_item_bytes` is a dead letter."""
+
+    path: str
+    compression: Compression = "auto"
+    max_item_bytes: int = MAX_ITEM_BYTES
+
+
+class Csv(msgspec.Struct, frozen=True, tag="csv", omit_defaults=True):
+    """CSV files: a path, a glob or `s3://...`.
+
+    `columns` names the fields; then the file has no header, unless `header=True` says that there is one to pass over.
+    `quote=None` is for files without quoting. `cuts="scan"` makes `chunk_bytes` read the file once to cut it, instead of
+    guessing near every cut and checking that the chunks meet.
+    """
+
+    path: str
+    delimiter: str = ","
+    quote: str | None = '"'
+    encoding: str = "utf-8"
+    columns: tuple[str, ...] | None = None
+    header: bool | None = None
+    compression: Compression = "auto"
+    max_item_bytes: int = MAX_ITEM_BYTES
+    cuts: Literal["guess", "scan"] = "guess"
+
+    def __post_init__(self) -> None:
+        # A list is what one writes; a tuple is what a frozen value holds.
+        if isinstance(self.columns, list):
+            msgspec.structs.force_setattr(self, "columns", tuple(self.columns))
+
+
+class JsonArray(msgspec.Struct, frozen=True, tag="json_array", omit_defaults=True):
+    """Files that hold one JSON array each: a path, a glob or `s3://...`."""
+
+    path: str
+    compression: Compression = "auto"
+    max_item_bytes: int = MAX_ITEM_BYTES
+
+
+class Parquet(msgspec.Struct, frozen=True, tag="parquet", omit_defaults=True):
+    """Parquet files: a path, a glob or `s3://...`; `columns` limits what is read. Needs `rota[parquet]`."""
+
+    path: str
+    columns: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.columns, list):
+            msgspec.structs.force_setattr(self, "columns", tuple(self.columns))
+
+
+class Generator(msgspec.Struct, frozen=True):
+    """A function of no argument, or of `start`, that returns an iterable of JSON values."""
+
+    make: Callable[..., Iterable[object]]
+
+
+class Parts(msgspec.Struct, frozen=True, tag="parts", omit_defaults=True):
+    """A directory or `s3://bucket/prefix/` that gets one part file a chunk. `columns` fixes those of CSV."""
+
+    path: str
+    format: ResultFormat = "jsonl"
+    columns: tuple[str, ...] | None = None
+
+
+class OneFile(msgspec.Struct, frozen=True, tag="one_file", omit_defaults=True):
+    """One file with all results in the order of their items, put together at the end."""
+
+    path: str
+    format: Literal["jsonl", "csv"] = "jsonl"
+    columns: tuple[str, ...] | None = None
+
+
+class SqliteTable(msgspec.Struct, frozen=True, tag="sqlite_table", omit_defaults=True):
+    """A table of an SQLite database; a result replaces the row with the same `key`. The table is made if missing."""
+
+    path: str
+    table: str
+    key: str
+
+
+class DynamoTable(msgspec.Struct, frozen=True, tag="dynamodb_table", omit_defaults=True):
+    """A DynamoDB table that exists; a result replaces the item with the same key. Needs `rota[aws]`."""
+
+    table: str
+
+
+FileSource = Jsonl | Csv | JsonArray | Parquet
+SinkOptions = Parts | OneFile | SqliteTable | DynamoTable

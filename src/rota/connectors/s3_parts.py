@@ -1,0 +1,128 @@
+"""Part files under a prefix in S3: an object a chunk, put whole, so it is there whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import boto3
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rota.connectors.options import Parts
+from rota.connectors.part_files import MARKER, Counter, part_name
+from rota.connectors.place import BLOCK
+from rota.connectors.result_formats import Encoding, open_encoding
+from rota.connectors.s3 import split_uri
+from rota.core.chunk import Chunk
+from rota.core.errors import ConflictError, InvalidError, StoreError
+from rota.core.receipt import Delivered, Part
+
+_IN_MEMORY = 8 * BLOCK
+_DELETED_A_REQUEST = 1000
+
+
+class S3PartsSink:
+    """The `Sink` of `Parts` whose path is `s3://bucket/prefix/`."""
+
+    def __init__(self, options: Parts, client: Any = None) -> None:
+        self._options = options
+        self._bucket, prefix = split_uri(options.path, "sink")
+        self._prefix = prefix if not prefix or prefix.endswith("/") else prefix + "/"
+        self._client: Any = client or boto3.client("s3")
+        self._encoding: Encoding | None = None
+
+    def _encoder(self) -> Encoding:
+        if self._encoding is None:
+            self._encoding = open_encoding(self._options.format, self._agree, header=True)
+        return self._encoding
+
+    def _agree(self, columns: Sequence[str]) -> Sequence[str]:
+        if self._options.columns is not None:
+            return self._options.columns
+        return msgspec.json.decode(self._create_once("columns.json", msgspec.json.encode(columns)), type=list[str])
+
+    def check(self) -> None:
+        self._encoder()
+        self._call("head_bucket")
+
+    def _call(self, action: str, **arguments: Any) -> Any:
+        try:
+            return getattr(self._client, action)(Bucket=self._bucket, **arguments)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"404", "NoSuchBucket"}:
+                raise InvalidError("sink", self._options.path, "a bucket that exists is") from error
+            raise StoreError(f"sink {self._options.path!r}: {error}", sink=self._options.path) from error
+        except BotoCoreError as error:
+            raise StoreError(f"sink {self._options.path!r}: {error}", sink=self._options.path) from error
+
+    def _create_once(self, name: str, content: bytes) -> bytes:
+        """Puts the object unless it exists; returns what it holds."""
+        key = self._prefix + name
+        try:
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=content, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}:
+                raise StoreError(f"sink {self._options.path!r}: {error}", sink=self._options.path) from error
+        data: bytes = self._call("get_object", Key=key)["Body"].read()
+        return data
+
+    def _held_parts(self) -> Iterable[str]:
+        token: dict[str, str] = {}
+        while True:
+            page = self._call("list_objects_v2", Prefix=self._prefix + "part-", **token)
+            yield from (entry["Key"] for entry in page.get("Contents", ()))
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _owner(self) -> str | None:
+        found = self._call("list_objects_v2", Prefix=self._prefix + MARKER).get("Contents")
+        if not found:
+            return "" if next(iter(self._held_parts()), None) else None
+        marker = self._call("get_object", Key=self._prefix + MARKER)["Body"].read()
+        return msgspec.json.decode(marker, type=dict[str, str])["run"]
+
+    def prepare(self, run_id: str) -> None:
+        owner = self._owner()
+        if owner is None:
+            marker = self._create_once(MARKER, msgspec.json.encode({"run": run_id}))
+            owner = msgspec.json.decode(marker, type=dict[str, str])["run"]
+        if owner != run_id:
+            whose = f"batch run {owner!r}" if owner else "an unknown batch run"
+            raise ConflictError(
+                f"sink {self._options.path!r} already holds the results of {whose}; choose another prefix or remove them",
+                sink=self._options.path,
+                batch_run=run_id,
+            )
+
+    def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int = 0) -> Part:
+        name = part_name(chunk.number, revision, self._options.format)
+        counted = Counter(results)
+        digest, size = hashlib.sha256(), 0
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as body:
+            for data in self._encoder().encode(counted):
+                body.write(data)
+                digest.update(data)
+                size += len(data)
+            body.seek(0)
+            self._call("put_object", Key=self._prefix + name, Body=body)
+        return Part(name, counted.items, size, digest.hexdigest())
+
+    def refusal(self, result: object) -> str | None:
+        return self._encoder().refusal(result)
+
+    def finish(self, parts: Iterable[Part]) -> Delivered:
+        for _ in parts:
+            pass
+        return Delivered("parts", f"s3://{self._bucket}/{self._prefix}")
+
+    def discard(self, run_id: str) -> None:
+        if self._owner() != run_id:
+            return
+        keys = [*self._held_parts(), self._prefix + "columns.json", self._prefix + MARKER]
+        for low in range(0, len(keys), _DELETED_A_REQUEST):
+            batch = [{"Key": key} for key in keys[low : low + _DELETED_A_REQUEST]]
+            self._call("delete_objects", Delete={"Objects": batch})

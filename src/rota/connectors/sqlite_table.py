@@ -1,0 +1,157 @@
+"""A table of an SQLite database as sink: each result replaces the row with its key.
+
+One transaction a chunk. Beside the table stands `rota_parts`, with a row a chunk written in the same transaction, which
+says which run wrote what. Several runs may write to one table: that is what a key is for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from rota.connectors.jsonl import join_lines
+from rota.connectors.options import SqliteTable
+from rota.connectors.part_files import part_name
+from rota.connectors.result_formats import plain_fields
+from rota.core.chunk import Chunk
+from rota.core.errors import ConflictError, InvalidError, StoreError
+from rota.core.receipt import Delivered, Part
+
+_WAIT_SECONDS = 60
+_PARTS = """CREATE TABLE IF NOT EXISTS rota_parts (
+    part TEXT NOT NULL, run TEXT NOT NULL, sink TEXT NOT NULL, items INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL, PRIMARY KEY (run, sink, part)) WITHOUT ROWID"""
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+class SqliteTableSink:
+    """The `Sink` of `SqliteTable`."""
+
+    def __init__(self, options: SqliteTable) -> None:
+        self._path = Path(options.path)
+        self._table = options.table
+        self._key = options.key
+        self._run = ""
+
+    def check(self) -> None:
+        if not self._table or "\0" in self._table or self._table.startswith("sqlite_") or self._table == "rota_parts":
+            raise InvalidError("table", self._table, "the name of a table of yours is")
+        if not self._key:
+            raise InvalidError("key", self._key, "the name of the field that tells results apart is")
+        if self._path.is_dir():
+            raise InvalidError("sink", str(self._path), "a database file is, and this is a directory")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        # Processes are forked, and a connection must not be; opening one costs far less than a chunk.
+        try:
+            connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
+        except sqlite3.Error as error:
+            raise StoreError(f"sink {str(self._path)!r} cannot be opened: {error}", sink=str(self._path)) from error
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StoreError(f"sink {str(self._path)!r}, table {self._table!r}: {error}", sink=str(self._path)) from error
+        finally:
+            connection.close()
+
+    def prepare(self, run_id: str) -> None:
+        self._run = run_id
+        with self._transaction() as connection:
+            connection.execute(_PARTS)
+            found = self._columns(connection)
+            if found and self._key not in self._unique(connection):
+                raise ConflictError(
+                    f"table {self._table!r} of {str(self._path)!r} has no primary key or unique index on {self._key!r}, so a "
+                    "result written twice would be there twice",
+                    sink=str(self._path),
+                )
+
+    def _columns(self, connection: sqlite3.Connection) -> list[str]:
+        return [row[1] for row in connection.execute(f"PRAGMA table_info({_quoted(self._table)})")]
+
+    def _unique(self, connection: sqlite3.Connection) -> set[str]:
+        table = _quoted(self._table)
+        primary = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[5]]
+        unique = {primary[0]} if len(primary) == 1 else set()
+        for row in connection.execute(f"PRAGMA index_list({table})").fetchall():
+            columns = [info[2] for info in connection.execute(f"PRAGMA index_info({_quoted(row[1])})")]
+            if row[2] and len(columns) == 1:
+                unique.add(columns[0])
+        return unique
+
+    def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int = 0) -> Part:
+        digest = hashlib.sha256()
+        items = size = 0
+        name = part_name(chunk.number, revision, "rows")
+        # Results are computed before the transaction begins, so that a slow task holds no lock.
+        rows: list[dict[str, object]] = []
+        for block in results:
+            for result in block:
+                problem = self.refusal(result)
+                fields = None if problem else plain_fields(result)
+                if fields is None:
+                    raise InvalidError("result", result, problem or "an object with named fields is")
+                rows.append(fields)
+            items += len(block)
+            data = join_lines(block)
+            digest.update(data)
+            size += len(data)
+        part = Part(name, items, size, digest.hexdigest())
+        with self._transaction() as connection:
+            if rows:
+                self._make_table(connection, list(rows[0]))
+            for columns, alike in groupby(rows, key=tuple):
+                connection.executemany(self._upsert(columns), [tuple(row.values()) for row in alike])
+            connection.execute(
+                "INSERT OR REPLACE INTO rota_parts (part, run, sink, items, bytes, sha256) VALUES (?, ?, ?, ?, ?, ?)",
+                (name, self._run, self._table, items, size, part.sha256),
+            )
+        return part
+
+    def _make_table(self, connection: sqlite3.Connection, columns: list[str]) -> None:
+        if self._columns(connection):
+            return
+        rest = [_quoted(name) for name in columns if name != self._key]
+        connection.execute(f"CREATE TABLE {_quoted(self._table)} ({', '.join([f'{_quoted(self._key)} PRIMARY KEY NOT NULL', *rest])})")
+
+    def _upsert(self, columns: tuple[str, ...]) -> str:
+        names = ", ".join(map(_quoted, columns))
+        updates = ", ".join(f"{_quoted(name)} = excluded.{_quoted(name)}" for name in columns if name != self._key)
+        return (
+            f"INSERT INTO {_quoted(self._table)} ({names}) VALUES ({', '.join('?' * len(columns))}) "
+            f"ON CONFLICT ({_quoted(self._key)}) DO " + (f"UPDATE SET {updates}" if updates else "NOTHING")
+        )
+
+    def refusal(self, result: object) -> str | None:
+        try:
+            fields = plain_fields(result)
+        except (TypeError, ValueError, RecursionError) as error:
+            return f"the result cannot be written to a table: {error}"
+        if fields is None:
+            return "a result for a table must be an object with named fields"
+        return None if fields.get(self._key) is not None else f"the result has no value for the key {self._key!r}"
+
+    def finish(self, parts: Iterable[Part]) -> Delivered:
+        for _ in parts:
+            pass
+        return Delivered("table", f"{self._path}#{self._table}")
+
+    def discard(self, run_id: str) -> None:
+        """Forgets which chunks the run wrote. The rows stay: by key, they may have been another run's before."""
+        with self._transaction() as connection:
+            connection.execute(_PARTS)
+            connection.execute("DELETE FROM rota_parts WHERE run = ? AND sink = ?", (run_id, self._table))
