@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from rota.core.errors import ConflictError
 from rota.core.ids import moment, run_id
+
+
+class StopSignal(Protocol):
+    """Where the engine says that a run is to stop."""
+
+    cancel: bool
 
 
 class CurrentRun:
@@ -20,13 +26,13 @@ class CurrentRun:
     looks at this now and then and returns.
     """
 
-    __slots__ = ("_cancelled", "_scheduled", "attempt", "schedule_id")
+    __slots__ = ("_scheduled", "_signal", "attempt", "schedule_id")
 
-    def __init__(self, schedule_id: str, scheduled: int, attempt: int, cancelled: Callable[[], bool]) -> None:
+    def __init__(self, schedule_id: str, scheduled: int, attempt: int, signal: StopSignal) -> None:
         self.schedule_id = schedule_id
         self._scheduled = scheduled
         self.attempt = attempt
-        self._cancelled = cancelled
+        self._signal = signal
 
     @property
     def id(self) -> str:
@@ -38,7 +44,7 @@ class CurrentRun:
 
     @property
     def cancelled(self) -> bool:
-        return self._cancelled()
+        return self._signal.cancel
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:

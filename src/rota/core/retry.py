@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -40,8 +40,8 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
     factor: float = 2.0
     maximum: float = 3600.0
     jitter: Jitter = "full"
-    retry_on: tuple[str | type, ...] = ()
-    give_up_on: tuple[str | type, ...] = ()
+    retry_on: tuple[Any, ...] = ()
+    give_up_on: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.attempts, int) or not 1 <= self.attempts <= 1000:

@@ -28,11 +28,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rota.core.errors import StoreCorruptError, StoreError
 from rota.core.retry import NEVER
-from rota.core.run import Claim, Run, Settlement
+from rota.core.run import Claim, Run, RunKey, RunSpec, Settlement
 from rota.core.target import TaskTarget
 from rota.core.task import Task
 from rota.embedded.near import NearRuns, NearSchedules
-from rota.embedded.pool import Pool
+from rota.embedded.pool import Attempt, Pool
 from rota.embedded.recorder import Recorder
 from rota.embedded.settings import Settings
 from rota.ports.clock import Clock
@@ -81,6 +81,7 @@ class Engine:
         self._horizon = round(settings.horizon * 1000)
         self._near_runs = NearRuns(runs, settings.near_limit)
         self._near_schedules = NearSchedules(schedules, settings.near_limit)
+        self._policies: dict[int, tuple[RunSpec, Policy]] = {}
         self._near = threading.Lock()
         self._arrived: list[Run] = []
         self._rescan = False
@@ -106,13 +107,18 @@ class Engine:
     def policy(self, run: Run) -> Policy:
         """The run's own policy, else its task's."""
         spec = run.spec
-        task = (
-            self._tasks[spec.target.name]
-            if isinstance(spec.target, TaskTarget) and spec.target.name in self._tasks
-            else None
-        )
-        retry = spec.retry or (task.retry if task else NEVER)
-        return Policy(retry, spec.timeout if spec.timeout is not None else (task.timeout if task else None))
+        known = self._policies.get(id(spec))
+        if known is not None and known[0] is spec:
+            return known[1]
+        task = None
+        if isinstance(spec.target, TaskTarget) and spec.target.name in self._tasks:
+            task = self._tasks[spec.target.name]
+        timeout = spec.timeout if spec.timeout is not None else (task.timeout if task else None)
+        policy = Policy(spec.retry or (task.retry if task else NEVER), timeout)
+        if len(self._policies) > 1000:
+            self._policies.clear()
+        self._policies[id(spec)] = (spec, policy)
+        return policy
 
     def start(self) -> None:
         """Settle what the last engine left running, then run. Raises StoreError."""
@@ -141,7 +147,7 @@ class Engine:
                 thread.join()
         self._pool.drain()
         deadline = time.monotonic() + (self._settings.grace if grace is None else grace)
-        while self._pool.attempts and time.monotonic() < deadline and self.fatal is None:
+        while self._pool.running and time.monotonic() < deadline and self.fatal is None:
             self._pool.expire(self._clock.now())
             time.sleep(0.01)
         self._pool.abandon(self._clock.now(), InterruptedAttemptError(INTERRUPTED.message))
@@ -223,15 +229,17 @@ class Engine:
         runs = self._near_runs.take(self._clock.now())
         if not runs:
             return
-        first = [run for run in runs if run.spec.delivery == "at_most_once"]
-        if first:
-            claims = self._runs.claim([Claim(run, self._clock.now()) for run in first])
-            lost = {run.key for run, won in zip(first, claims, strict=True) if not won}
-            self._pool.preclaimed.update(run.key for run in first)
-            runs = [run for run in runs if run.key not in lost]
-        for run in runs:
-            self._pool.put(run)
+        once = [run for _, run in runs if run.spec.delivery == "at_most_once"]
+        attempts = [Attempt(key, run) for key, run in runs] if not once else self._claimed_first(runs, once)
+        self._pool.put(attempts)
         self._recorder.dispatched()
+
+    def _claimed_first(self, runs: Sequence[tuple[RunKey, Run]], once: Sequence[Run]) -> list[Attempt]:
+        """Attempts of `runs`, with those of `once` claimed before they start: a crash must not lead to another."""
+        now = self._clock.now()
+        answers = self._runs.claim([Claim(run, now) for run in once])
+        won = {run.key: answer for run, answer in zip(once, answers, strict=True)}
+        return [Attempt(key, run, key in won) for key, run in runs if won.get(key, True)]
 
     def _wait(self) -> None:
         now = self._clock.now() / 1000
@@ -250,21 +258,20 @@ class Engine:
         at = self._near_schedules.next_due()
         return None if at is None else at - LEAD
 
-    def _on_settled(self, settlements: Sequence[Settlement], released: Sequence[Run]) -> None:
+    def _on_settled(self, keys: Sequence[RunKey], settlements: Sequence[Settlement], released: Sequence[Run]) -> None:
+        if self._near_runs.settled(keys):
+            self._wake.set()
         arrived = list(released)
         for it in settlements:
-            self._near_runs.known.pop(it.run.key, None)
-            self._pool.preclaimed.discard(it.run.key)
-            if it.outcome is None and it.retry_at is not None:
+            if it.failure is None:
+                continue
+            if it.retry_at is not None:
                 run = it.run
                 arrived.append(
                     Run(run.schedule_id, run.scheduled, it.retry_at, run.spec, run.payload, it.attempt, run.recurring)
                 )
-            if it.failure is not None:
-                follows = (
-                    "no more attempts" if it.outcome is not None else f"again in {(it.retry_at or 0) - it.finished} ms"
-                )
-                log.warning("%s attempt %d failed, %s: %s", it.run.id, it.attempt, follows, it.failure)
+            follows = f"again in {it.retry_at - it.finished} ms" if it.retry_at is not None else "no more attempts"
+            log.warning("%s attempt %d failed, %s: %s", it.run.id, it.attempt, follows, it.failure)
         if arrived:
             with self._near:
                 self._arrived += arrived
@@ -293,7 +300,7 @@ class Engine:
                 self._forget(now)
 
     def _cancel_asked(self) -> None:
-        claimed = [key for key, attempt in list(self._pool.attempts.items()) if attempt.claimed]
+        claimed = [key for key, attempt in list(self._pool.running.items()) if attempt.claimed]
         if claimed:
             for key in self._runs.cancelled(claimed):
                 self._pool.cancel(key)

@@ -11,10 +11,11 @@ were taken from the store and are not settled yet, because until then the store 
 
 from __future__ import annotations
 
+import bisect
 import heapq
 from collections.abc import Iterable
 
-from rota.core.run import Run, RunKey, Settlement
+from rota.core.run import Run, RunKey
 from rota.core.schedule import StoredSchedule
 from rota.ports.runs import RunStore
 from rota.ports.schedules import ScheduleStore
@@ -28,14 +29,17 @@ class NearRuns:
     def __init__(self, store: RunStore, limit: int) -> None:
         self._store = store
         self._limit = limit
-        self._heap: list[tuple[int, str, int, Run]] = []
+        self._heap: list[tuple[int, RunKey, Run]] = []
         self._last: Run | None = None
-        self.known: dict[RunKey, int] = {}
+        self.known: set[RunKey] = set()
         self.covered = 0
+        self.hungry = False
+        """There is more to load than the limit allowed; see `settled`."""
 
     def load(self, until: int) -> bool:
         """Move the window on towards `until` by one page; True if there is more to load."""
-        if len(self.known) >= self._limit:
+        self.hungry = len(self.known) >= self._limit
+        if self.hungry:
             return False
         page = self._store.due(until, PAGE, self._last)
         self._add(page)
@@ -56,25 +60,39 @@ class NearRuns:
         return self._add([run for run in runs if run.due <= self.covered and not run.held])
 
     def _add(self, runs: list[Run]) -> bool:
-        heap, known, added = self._heap, self.known, False
+        heap, known = self._heap, self.known
+        new = []
         for run in runs:
-            key = run.key
+            key = RunKey(run.schedule_id, run.scheduled)
             if key not in known:
-                known[key] = run.due
-                heapq.heappush(heap, (run.due, run.schedule_id, run.scheduled, run))
-                added = True
-        return added
+                known.add(key)
+                new.append((run.due, key, run))
+        if len(new) > len(heap) // 8:
+            heap += new
+            heap.sort()  # a sorted list is a heap, and sorting what is nearly sorted costs little
+        else:
+            for entry in new:
+                heapq.heappush(heap, entry)
+        return bool(new)
 
-    def take(self, now: int) -> list[Run]:
+    def settled(self, keys: Iterable[RunKey]) -> bool:
+        """These runs are not pending any more; True if that makes room that `load` lacked."""
+        self.known.difference_update(keys)
+        return self.hungry and len(self.known) <= self._limit // 2
+
+    def take(self, now: int) -> list[tuple[RunKey, Run]]:
         """Remove and answer the runs due at `now`."""
-        heap, taken = self._heap, []
+        heap = self._heap
+        if heap and heap[0][0] <= now and len(heap) > PAGE // 2:
+            heap.sort()
+            cut = bisect.bisect_right(heap, now, key=lambda entry: entry[0])
+            taken, self._heap = heap[:cut], heap[cut:]
+            return [(key, run) for _, key, run in taken]
+        found = []
         while heap and heap[0][0] <= now:
-            taken.append(heapq.heappop(heap)[3])
-        return taken
-
-    def settled(self, settlements: Iterable[Settlement]) -> None:
-        for settlement in settlements:
-            self.known.pop(settlement.run.key, None)
+            _, key, run = heapq.heappop(heap)
+            found.append((key, run))
+        return found
 
     def next_due(self) -> int | None:
         return self._heap[0][0] if self._heap else None

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 
 from rota.core.current import CURRENT, CurrentRun
 from rota.core.outcome import Result, failure_of, innermost_frame
@@ -23,27 +24,30 @@ from rota.ports.clock import Clock
 from rota.ports.target import TargetCall
 from rota.targets.task import arguments, kept, run_task
 
-Report = Callable[[Run, Result], None]
-
 
 class Attempt:
-    """An attempt that is going on. deadline: epoch ms or None. over: it was reported, or given up."""
+    """An attempt, from the moment its run is due. claimed: the store knows of it. deadline: epoch ms or None.
+    over: it was reported, or given up. stop: cancels its coroutine, if it is one."""
 
-    __slots__ = ("cancel", "claimed", "deadline", "over", "run", "started", "stop")
+    __slots__ = ("cancel", "claimed", "deadline", "key", "over", "run", "started", "stop")
 
-    def __init__(self, run: Run, started: int, deadline: int | None) -> None:
+    def __init__(self, key: RunKey, run: Run, claimed: bool = False) -> None:
+        self.key = key
         self.run = run
-        self.started = started
-        self.deadline = deadline
-        self.claimed = False
+        self.started = 0
+        self.deadline: int | None = None
+        self.claimed = claimed
         self.cancel = False
         self.over = False
         self.stop: Callable[[], object] | None = None
 
 
+Report = Callable[[Attempt, Result], None]
+
+
 class Pool:
-    """calls: how each kind of target but tasks is carried out. timeout: seconds for a run, or None. report: called
-    from pool threads."""
+    """calls: how each kind of target but tasks is carried out. timeout: seconds for a run, or None. report: called from
+    pool threads. running: the attempts that are going on."""
 
     def __init__(
         self,
@@ -62,46 +66,67 @@ class Pool:
         self._timeout = timeout
         self._report = report
         self._most = workers
-        self._ready: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._ready: deque[Attempt] = deque()
+        self._permits: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._idle = 0
         self._threads = 0
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._coroutines = threading.Semaphore(async_limit)
         self._stopping = False
-        self.attempts: dict[RunKey, Attempt] = {}
-        self.preclaimed: set[RunKey] = set()
+        self.running: dict[RunKey, Attempt] = {}
 
-    def put(self, run: Run) -> None:
-        """Start an attempt of `run` as soon as a thread is free."""
-        self._ready.put(run)
-        if self._threads < self._most:
-            self._spawn()
-
-    def _spawn(self) -> None:
+    def put(self, attempts: Sequence[Attempt]) -> None:
+        """Start these attempts, in order, as threads become free."""
+        self._ready.extend(attempts)
+        wanted = len(attempts) or len(self._ready)
         with self._lock:
-            if self._threads >= self._most:
-                return
-            self._threads += 1
-        threading.Thread(target=self._work, name="rota-worker", daemon=True).start()
+            woken = min(wanted, self._idle)
+            self._idle -= woken
+            born = min(wanted - woken, self._most - self._threads)
+            self._threads += born
+        for _ in range(woken):
+            self._permits.put(True)
+        for _ in range(born):
+            threading.Thread(target=self._work, name="rota-worker", daemon=True).start()
+
+    def _next(self) -> Attempt | None:
+        """The next attempt to start; waits for one, and answers None when this thread is to end."""
+        while not self._stopping:
+            try:
+                return self._ready.popleft()
+            except IndexError:
+                with self._lock:
+                    self._idle += 1
+                if self._ready and self._withdraw():
+                    continue
+                self._permits.get()
+        return None
+
+    def _withdraw(self) -> bool:
+        """Stop being idle, if no permit is under way to this thread already: work came between looking and lying down."""
+        with self._lock:
+            if self._idle == 0:
+                return False
+            self._idle -= 1
+            return True
 
     def _work(self) -> None:
-        ready, clock, attempts = self._ready, self._clock, self.attempts
-        while (run := ready.get()) is not None:
-            if self._stopping:
-                continue
-            started = clock.now()
+        clock, running = self._clock, self.running
+        while (attempt := self._next()) is not None:
+            run = attempt.run
+            attempt.started = started = clock.now()
             seconds = self._timeout(run)
-            attempt = Attempt(run, started, None if seconds is None else started + round(seconds * 1000))
-            key = run.key
-            attempt.claimed = key in self.preclaimed
-            attempts[key] = attempt
+            if seconds is not None:
+                attempt.deadline = started + round(seconds * 1000)
+            running[attempt.key] = attempt
             task = self._task(run)
             if isinstance(task, Task) and task.is_async:
                 self._start_coroutine(task, attempt)
                 continue
             try:
                 if isinstance(task, Task):
-                    value = run_task(task, run, lambda attempt=attempt: attempt.cancel)  # type: ignore[misc]
+                    value = run_task(task, run, attempt)
                 elif task is not None:
                     raise task
                 else:
@@ -124,7 +149,8 @@ class Pool:
 
     def _finish(self, attempt: Attempt, result: Result) -> None:
         attempt.over = True
-        self._report(attempt.run, result)
+        self.running.pop(attempt.key, None)
+        self._report(attempt, result)
 
     def _start_coroutine(self, task: Task[..., object], attempt: Attempt) -> None:
         self._coroutines.acquire()
@@ -133,7 +159,7 @@ class Pool:
 
     async def _await(self, task: Task[..., object], attempt: Attempt) -> None:
         run = attempt.run
-        CURRENT.set(CurrentRun(run.schedule_id, run.scheduled, run.attempt + 1, lambda: attempt.cancel))
+        CURRENT.set(CurrentRun(run.schedule_id, run.scheduled, run.attempt + 1, attempt))
         try:
             value = await task.function(*arguments(task, run))  # type: ignore[misc]
             result = Result(attempt.started, self._clock.now(), kept(value))
@@ -153,27 +179,27 @@ class Pool:
 
     def expire(self, now: int) -> None:
         """Report attempts that are past their deadline as failed."""
-        for attempt in list(self.attempts.values()):
+        for attempt in list(self.running.values()):
             if attempt.deadline is None or attempt.deadline > now or attempt.over:
                 continue
             error = TimeoutError(f"longer than the timeout of {(attempt.deadline - attempt.started) / 1000:g} s")
             self._give_up(attempt)
-            self._report(attempt.run, Result(attempt.started, now, failure=failure_of(error)))
+            self._report(attempt, Result(attempt.started, now, failure=failure_of(error)))
 
     def _give_up(self, attempt: Attempt) -> None:
         attempt.over = True
         attempt.cancel = True
+        self.running.pop(attempt.key, None)
         if attempt.stop is not None:
             attempt.stop()
             return
         with self._lock:
             self._threads -= 1
-        if not self._stopping:
-            self._spawn()
+        self.put(())
 
     def cancel(self, key: RunKey) -> None:
         """Ask the attempt of this run to stop."""
-        attempt = self.attempts.get(key)
+        attempt = self.running.get(key)
         if attempt is not None:
             attempt.cancel = True
             if attempt.stop is not None:
@@ -183,14 +209,14 @@ class Pool:
         """Start nothing more: what was put but not started is dropped, and is still pending in the store."""
         self._stopping = True
         for _ in range(self._threads):
-            self._ready.put(None)
+            self._permits.put(True)
 
     def abandon(self, now: int, failure: BaseException) -> None:
         """Report what still runs as interrupted."""
-        for attempt in list(self.attempts.values()):
+        for attempt in list(self.running.values()):
             if not attempt.over:
                 self._give_up(attempt)
-                self._report(attempt.run, Result(attempt.started, now, failure=failure_of(failure), interrupted=True))
+                self._report(attempt, Result(attempt.started, now, failure=failure_of(failure), interrupted=True))
 
     def close(self) -> None:
         if self._loop is not None:

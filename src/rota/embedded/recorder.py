@@ -21,8 +21,8 @@ from collections.abc import Callable, Sequence
 
 from rota.core.errors import StoreCorruptError, StoreError
 from rota.core.outcome import Result
-from rota.core.run import Claim, Run, Settlement
-from rota.embedded.pool import Pool
+from rota.core.run import Claim, Run, RunKey, Settlement
+from rota.embedded.pool import Attempt, Pool
 from rota.ports.clock import Clock
 from rota.ports.runs import RunStore
 from rota.service.work import PolicyOf, settle
@@ -41,7 +41,7 @@ class Recorder:
         store: RunStore,
         clock: Clock,
         policy: PolicyOf,
-        settled: Callable[[Sequence[Settlement], Sequence[Run]], None],
+        settled: Callable[[Sequence[RunKey], Sequence[Settlement], Sequence[Run]], None],
         fatal: Callable[[BaseException], None],
     ) -> None:
         self._store = store
@@ -49,7 +49,7 @@ class Recorder:
         self._policy = policy
         self._settled = settled
         self._fatal = fatal
-        self._ended: deque[tuple[Run, Result]] = deque()
+        self._ended: deque[tuple[Attempt, Result]] = deque()
         self._wake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._loop, name="rota-recorder", daemon=True)
@@ -60,8 +60,8 @@ class Recorder:
         self.pool = pool
         self._thread.start()
 
-    def report(self, run: Run, result: Result) -> None:
-        self._ended.append((run, result))
+    def report(self, attempt: Attempt, result: Result) -> None:
+        self._ended.append((attempt, result))
         self._wake.set()
 
     def dispatched(self) -> None:
@@ -75,9 +75,8 @@ class Recorder:
         self._thread.join()
 
     def _loop(self) -> None:
-        assert self.pool is not None
         while True:
-            busy = any(not attempt.claimed for attempt in list(self.pool.attempts.values()))
+            busy = any(not attempt.claimed for attempt in self._running())
             self._wake.wait(0.005 if busy else 0.5)
             self._wake.clear()
             try:
@@ -90,18 +89,23 @@ class Recorder:
             if self._closing and not self._ended:
                 return
 
+    def _running(self) -> list[Attempt]:
+        assert self.pool is not None
+        return list(self.pool.running.values())
+
     def _record(self) -> int:
         ended = []
         while self._ended and len(ended) < GROUP:
             ended.append(self._ended.popleft())
-        claims, keys = self._claims({run.key for run, _ in ended})
-        if not ended and not claims:
+        claiming = self._unclaimed()
+        if not ended and not claiming:
             return 0
-        attempts = self.pool.attempts  # type: ignore[union-attr]
-        claimed = {run.key for run, _ in ended if (it := attempts.get(run.key)) is not None and it.claimed}
+        claimed = {attempt.key for attempt, _ in ended if attempt.claimed}
+        pairs = [(attempt.run, result) for attempt, result in ended]
+        claims = [Claim(attempt.run, attempt.started) for attempt in claiming]
         while True:
             try:
-                settlements, released = settle(self._store, ended, self._policy, claims, claimed)
+                settlements, released = settle(self._store, pairs, self._policy, claims, claimed)
                 break
             except StoreCorruptError:
                 raise
@@ -111,26 +115,18 @@ class Recorder:
                 self.healthy = False
                 if self._closing and self._wake.wait(1.0):
                     log.warning(
-                        "gave up on recording %d outcomes; their runs are attempted again at the next start", len(ended)
+                        "%d outcomes are not recorded; their runs are attempted again at the next start", len(ended)
                     )
                     return 0
                 self._wake.wait(0.5)
         if not self.healthy:
             log.warning("the store can be written again")
             self.healthy = True
-        for key in keys:
-            if (attempt := attempts.get(key)) is not None:
-                attempt.claimed = True
-        for run, _ in ended:
-            attempts.pop(run.key, None)
-        self._settled(settlements, released)
+        for attempt in claiming:
+            attempt.claimed = True
+        self._settled([attempt.key for attempt, _ in ended], settlements, released)
         return len(ended)
 
-    def _claims(self, ended: set) -> tuple[list[Claim], list]:  # type: ignore[type-arg]
+    def _unclaimed(self) -> list[Attempt]:
         before = self._clock.now() - CLAIM_AFTER
-        attempts = [
-            attempt
-            for attempt in list(self.pool.attempts.values())  # type: ignore[union-attr]
-            if not attempt.claimed and not attempt.over and attempt.started <= before and attempt.run.key not in ended
-        ]
-        return [Claim(attempt.run, attempt.started) for attempt in attempts], [attempt.run.key for attempt in attempts]
+        return [it for it in self._running() if not it.claimed and not it.over and it.started <= before]

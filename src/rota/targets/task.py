@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
-from rota.core.current import CURRENT, CurrentRun
+from rota.core.current import CURRENT, CurrentRun, StopSignal
 from rota.core.payload import NULL, decode_payload
 from rota.core.run import Run
 from rota.core.task import Task
@@ -33,9 +31,9 @@ def kept(value: object) -> bytes | None:
     return text if len(text) <= VALUE_LIMIT else None
 
 
-def run_task(task: Task[..., object], run: Run, cancelled: Callable[[], bool]) -> bytes | None:
+def run_task(task: Task[..., object], run: Run, signal: StopSignal) -> bytes | None:
     """Call the function of `task` in this thread. Raises what the function raises."""
-    token = CURRENT.set(CurrentRun(run.schedule_id, run.scheduled, run.attempt + 1, cancelled))
+    token = CURRENT.set(CurrentRun(run.schedule_id, run.scheduled, run.attempt + 1, signal))
     try:
         return kept(task.function(*arguments(task, run)))
     finally:
