@@ -44,9 +44,10 @@ class _Reader(Protocol):
 
 
 class _Header(msgspec.Struct, frozen=True):
-    """The columns, and the range that holds no item: the byte order mark, or the header record."""
+    """The columns, the length of the byte order mark, and the range of the header record (empty if there is none)."""
 
     names: tuple[str, ...]
+    mark: int
     start: int
     end: int
 
@@ -142,7 +143,7 @@ class CsvFormat:
         else:
             found = self._first_record(data[end:], encoding, whole=True)
         if not self._has_header:
-            return _Header(options.columns or (), 0, end)
+            return _Header(options.columns or (), end, end, end)
         if found is None:
             raise SourceError(f"source {text.origin.uri!r} has no header record; give columns=[...]", source=text.origin.uri)
         row, low, high = found
@@ -153,7 +154,7 @@ class CsvFormat:
                 f"the header of {text.origin.uri!r} names column {twice!r} twice; give columns=[...], header=True",
                 source=text.origin.uri,
             )
-        return _Header(names, end + low, end + high)
+        return _Header(names, end, end + low, end + high)
 
     def _first_record(self, data: bytes, encoding: str, *, whole: bool) -> tuple[list[str], int, int] | None:
         """The first record that is not blank, its start and its end; None if `data` does not hold all of it."""
@@ -177,7 +178,10 @@ class CsvFormat:
             return
         header = self._header(text, encoding)
         at = chunk.start
-        if at <= header.start < chunk.end and at < header.end:
+        if at == 0 and header.mark:
+            yield empty_block(0, header.mark)
+            at = header.mark
+        if at <= header.start < header.end and header.start < chunk.end:
             yield empty_block(at, header.end)
             at = header.end
         while at < chunk.end:

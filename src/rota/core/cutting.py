@@ -99,8 +99,8 @@ class CsvCutter(LineCutter):
         inside = b"[^%b]*+(?:%b%b[^%b]*+)*+" % (mark, mark, mark, mark)
         opening = b"%b(?:(?<=%b%b)|(?<=[\r\n]%b))" % (mark, comma, mark, mark)
         self._quote = quote
-        self._opening = re.compile(opening)
-        self._quoted = re.compile(opening + inside + mark)
+        # The group takes part only where the text ends inside the field.
+        self._quoted = re.compile(opening + inside + b"(?:%b|(\\Z))" % mark)
         self._closing = re.compile(inside + mark)
         self._longest = longest
         self._open = False
@@ -156,11 +156,9 @@ class CsvCutter(LineCutter):
             if closing is None:
                 return self._give_up(len(window))
             at = closing.end()
-        # Nothing but unquoted text is left, so an opening quote in it is one that the window does not close.
-        outside = self._quoted.sub(b"", b"\n" + text[at:] if at == 1 else b" " + text[at:])
-        unclosed = self._opening.search(outside)
-        self._open = unclosed is not None
-        return outside.count(b"\n", 1, unclosed.start() if unclosed else len(outside))
+        pieces = self._quoted.split(b"\n" + text[at:] if at == 1 else b" " + text[at:])
+        self._open = len(pieces) > 1 and pieces[-2] is not None
+        return b"".join(pieces[::2]).count(b"\n", 1)
 
     def _stretches(self, window: bytes) -> list[tuple[int, int]]:
         if self._quote not in window:
@@ -175,6 +173,5 @@ class CsvCutter(LineCutter):
         for field in self._quoted.finditer(text, at):
             found.append((at - 1, field.start() - 1))
             at = field.end()
-        unclosed = self._opening.search(text, at)
-        found.append((at - 1, unclosed.start() - 1 if unclosed else len(window)))
+        found.append((at - 1, len(window)))
         return found
