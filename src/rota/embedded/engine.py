@@ -200,13 +200,12 @@ class Engine:
         if self._rescan:
             self._rescan = False
             near.rescan()
-            self._near_schedules.load(until)
-        if self._near_schedules.covered < now + self._horizon // 2:
-            self._near_schedules.load(until)
+            self._near_schedules.rescan()
+        more = self._near_schedules.load(until) if self._near_schedules.covered < now + self._horizon // 2 else False
         with self._near:
             arrived, self._arrived = self._arrived, []
         near.add(arrived)
-        return near.load(until) if near.covered < now + self._horizon // 2 else False
+        return (near.load(until) if near.covered < now + self._horizon // 2 else False) or more
 
     def _tick(self, now: int) -> bool:
         """Decide on what is due; True if there may be more."""
@@ -242,7 +241,7 @@ class Engine:
         return [Attempt(key, run, key in won) for key, run in runs if won.get(key, True)]
 
     def _wait(self) -> None:
-        now = self._clock.now() / 1000
+        now = time.time()  # noqa: TID251 a wait needs more than the clock's milliseconds
         known = [at for at in (self._near_runs.next_due(), self._tick_time()) if at is not None]
         wait = min(LONGEST_WAIT, min(known) / 1000 - now) if known else LONGEST_WAIT
         if self._stopping.is_set() or wait <= 0:

@@ -106,22 +106,43 @@ class NearSchedules:
         self._limit = limit
         self._heap: list[tuple[int, str]] = []
         self._rows: dict[str, StoredSchedule] = {}
+        self._last: tuple[int, str] | None = None
         self.covered = 0
 
-    def load(self, until: int) -> None:
-        """Take everything from the store that ticks up to `until`, or as much as the limit allows."""
-        rows = self._store.due(until, self._limit)
-        self._rows = {row.id: row for row in rows}
-        self._heap = [(row.state.next_tick, row.id) for row in rows if row.state.next_tick is not None]
-        heapq.heapify(self._heap)
-        self.covered = until if len(rows) < self._limit else max(at for at, _ in self._heap)
+    def load(self, until: int) -> bool:
+        """Move the window on towards `until` by one page; True if there is more to load."""
+        if len(self._rows) >= self._limit:
+            return False
+        return self._extend(self._store.due(until, PAGE, self._last), PAGE, max(self.covered, until))
+
+    def rescan(self) -> None:
+        """Find what others created or changed inside the window, and forget what is not there any more."""
+        limit = len(self._rows) + PAGE
+        self._rows.clear()
+        self._heap.clear()
+        self._extend(self._store.due(self.covered, limit), limit, self.covered)
+
+    def _extend(self, page: list[StoredSchedule], limit: int, until: int) -> bool:
+        """Take a page in. If it is full, the window ends with it; else it reaches to `until`."""
+        for row in page:
+            self._push(row)
+        if page:
+            self._last = (page[-1].state.next_tick or 0, page[-1].id)
+        full = len(page) == limit
+        self.covered = self._last[0] if full and self._last else until
+        return full
+
+    def _push(self, row: StoredSchedule) -> None:
+        at = row.state.next_tick
+        if at is not None:
+            self._rows[row.id] = row
+            heapq.heappush(self._heap, (at, row.id))
 
     def put(self, row: StoredSchedule) -> None:
         """The state of a schedule after a decision."""
         at = row.state.next_tick
         if at is not None and at <= self.covered and row.state.paused is None:
-            self._rows[row.id] = row
-            heapq.heappush(self._heap, (at, row.id))
+            self._push(row)
 
     def take(self, until: int, limit: int) -> list[StoredSchedule]:
         """Remove and answer up to `limit` schedules that tick at or before `until`."""

@@ -47,8 +47,9 @@ class ScheduleStore(Protocol):
     def list(self, query: ScheduleQuery) -> builtins.list[StoredSchedule]:
         """One page, by id."""
 
-    def due(self, until: int, limit: int) -> builtins.list[StoredSchedule]:
-        """Active schedules whose next tick is at most `until`, earliest first."""
+    def due(self, until: int, limit: int, after: tuple[int, str] | None = None) -> builtins.list[StoredSchedule]:
+        """Active schedules whose next tick is at most `until`, earliest first; only those behind `after`, a (next tick,
+        id)."""
 
     def next_due(self) -> int | None:
         """The earliest next tick of all active schedules."""

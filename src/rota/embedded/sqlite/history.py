@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 from rota.core.run import OUTCOMES, AttemptRow, RunKey, RunRecord
@@ -46,7 +47,7 @@ class RunHistory:
         )
         return tuple(AttemptRow(a, s, f, failure_value(failure)) for a, s, f, failure in rows)
 
-    def list(self, query: RunQuery) -> list[RunRecord]:
+    def list(self, query: RunQuery) -> builtins.list[RunRecord]:
         found: list[RunRecord] = []
         if query.state in (None, "pending"):
             found += self._page(_PENDING, "runs_pending", query, "moved = 0", "due")
@@ -61,14 +62,14 @@ class RunHistory:
         found.sort(key=lambda record: (record.scheduled, record.schedule_id), reverse=True)
         return found[: query.limit]
 
-    def _done(self, query: RunQuery, where: str) -> list[RunRecord]:
+    def _done(self, query: RunQuery, where: str) -> builtins.list[RunRecord]:
         """One-offs are left out of the index by schedule, so a schedule's runs are looked for with and without it."""
         if query.schedule_id is None:
             return self._page(_DONE, "runs_done", query, where, "scheduled")
         recurring = self._page(_DONE, "runs_done", query, f"{where} AND recurring = 1", "scheduled")
         return recurring or self._page(_DONE, "runs_done", query, where, "scheduled")
 
-    def _page(self, columns: str, table: str, query: RunQuery, where: str, time: str) -> list[RunRecord]:
+    def _page(self, columns: str, table: str, query: RunQuery, where: str, time: str) -> builtins.list[RunRecord]:
         """time: the column that holds the scheduled time and that the table is clustered by, where there is such a
         one."""
         conditions, values = [where], []

@@ -87,7 +87,9 @@ SCHEDULE = "definition, payload, next_tick, next_skip, fired, paused, version, c
 
 @lru_cache(maxsize=2048)
 def _definition(text: str, payload: bytes) -> Schedule:
-    return msgspec.structs.replace(_schedule.decode(text), payload=payload)
+    schedule = _schedule.decode(text)
+    msgspec.structs.force_setattr(schedule, "payload", payload)
+    return schedule
 
 
 def definition_columns(schedule: Schedule) -> tuple[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sqlite3
 from collections.abc import Sequence
 
@@ -42,7 +43,7 @@ class SqliteRuns:
     def accept(self, runs: Sequence[Run]) -> None:
         self._db.write(lambda connection: accept_runs(connection, self._specs, runs))
 
-    def due(self, until: int, limit: int, after: Run | None = None) -> list[Run]:
+    def due(self, until: int, limit: int, after: Run | None = None) -> builtins.list[Run]:
         if after is None:
             sql = f"SELECT {PENDING} FROM runs_pending WHERE due <= ? ORDER BY due, schedule_id, scheduled LIMIT ?"
             rows = self._db.read(sql, (until, limit))
@@ -58,11 +59,11 @@ class SqliteRuns:
         ((found,),) = self._db.read("SELECT min(due) FROM runs_pending")
         return found
 
-    def claim(self, claims: Sequence[Claim]) -> list[bool]:
+    def claim(self, claims: Sequence[Claim]) -> builtins.list[bool]:
         return self._db.write(lambda connection: [claim_run(connection, self._specs, claim) for claim in claims])
 
-    def settle(self, settlements: Sequence[Settlement], claims: Sequence[Claim] = ()) -> list[Run]:
-        def work(connection: sqlite3.Connection) -> list[Run]:
+    def settle(self, settlements: Sequence[Settlement], claims: Sequence[Claim] = ()) -> builtins.list[Run]:
+        def work(connection: sqlite3.Connection) -> builtins.list[Run]:
             for claim in claims:
                 claim_run(connection, self._specs, claim)
             settle_runs(connection, self._specs, settlements)
@@ -73,24 +74,24 @@ class SqliteRuns:
 
         return self._db.write(work)
 
-    def running(self) -> list[Claim]:
+    def running(self) -> builtins.list[Claim]:
         rows = self._db.read(
             "SELECT due, schedule_id, scheduled, spec, payload, attempt - 1, recurring, started FROM runs_open WHERE held = 0"
             " ORDER BY due, schedule_id, scheduled"
         )
         return [Claim(pending_run(row[:7], self._specs), row[7]) for row in rows]
 
-    def cancelled(self, keys: Sequence[RunKey]) -> list[RunKey]:
+    def cancelled(self, keys: Sequence[RunKey]) -> builtins.list[RunKey]:
         sql = f"SELECT schedule_id, scheduled FROM runs_open WHERE cancel = 1 AND (schedule_id, scheduled) IN {_KEYS}"
         return [RunKey(*row) for row in self._db.read(sql, (keys_json(keys),))]
 
-    def cancel(self, keys: Sequence[RunKey], now: int) -> list[RunKey]:
+    def cancel(self, keys: Sequence[RunKey], now: int) -> builtins.list[RunKey]:
         return self._db.write(lambda connection: cancel_runs(connection, keys, now))
 
     def get(self, key: RunKey) -> RunRecord | None:
         return self._history.get(key)
 
-    def list(self, query: RunQuery) -> list[RunRecord]:
+    def list(self, query: RunQuery) -> builtins.list[RunRecord]:
         return self._history.list(query)
 
     def counts(self) -> dict[str, int]:
@@ -101,7 +102,9 @@ class SqliteRuns:
         )
         return dict(rows)
 
-    def dead_letters(self, schedule_id: str | None, limit: int, after: RunKey | None = None) -> list[DeadLetter]:
+    def dead_letters(
+        self, schedule_id: str | None, limit: int, after: RunKey | None = None
+    ) -> builtins.list[DeadLetter]:
         where, values = ["1"], []
         if schedule_id is not None:
             where.append("schedule_id = ?")
@@ -115,7 +118,7 @@ class SqliteRuns:
         found = self._dead("schedule_id = ? AND scheduled = ?", tuple(key))
         return msgspec.structs.replace(found[0], attempts=self._history.attempts(key)) if found else None
 
-    def _dead(self, where: str, values: tuple[object, ...]) -> list[DeadLetter]:
+    def _dead(self, where: str, values: tuple[object, ...]) -> builtins.list[DeadLetter]:
         sql = f"SELECT schedule_id, scheduled, at, attempt, spec, payload, failure, recurring FROM dead_letters WHERE {where}"
         return [
             DeadLetter(
@@ -131,8 +134,8 @@ class SqliteRuns:
             for schedule_id, scheduled, at, attempt, spec, payload, failure, recurring in self._db.read(sql, values)
         ]
 
-    def redrive(self, keys: Sequence[RunKey], now: int) -> list[RunKey]:
-        def work(connection: sqlite3.Connection) -> list[RunKey]:
+    def redrive(self, keys: Sequence[RunKey], now: int) -> builtins.list[RunKey]:
+        def work(connection: sqlite3.Connection) -> builtins.list[RunKey]:
             found = []
             for key in keys:
                 row = connection.execute(
@@ -151,8 +154,8 @@ class SqliteRuns:
 
         return self._db.write(work)
 
-    def purge(self, keys: Sequence[RunKey]) -> list[RunKey]:
-        def work(connection: sqlite3.Connection) -> list[RunKey]:
+    def purge(self, keys: Sequence[RunKey]) -> builtins.list[RunKey]:
+        def work(connection: sqlite3.Connection) -> builtins.list[RunKey]:
             sql = "DELETE FROM dead_letters WHERE schedule_id = ? AND scheduled = ?"
             return [key for key in keys if connection.execute(sql, key).rowcount]
 

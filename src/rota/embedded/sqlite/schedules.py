@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sqlite3
 from collections.abc import Sequence
 
@@ -59,14 +60,14 @@ class SqliteSchedules:
 
         self._db.write(work)
 
-    def get(self, ids: Sequence[str]) -> list[StoredSchedule]:
+    def get(self, ids: Sequence[str]) -> builtins.list[StoredSchedule]:
         rows = self._db.read(
             f"SELECT id, {SCHEDULE} FROM schedules WHERE id IN (SELECT value FROM json_each(?))", (ids_json(list(ids)),)
         )
         found = {row[0]: stored_schedule(row[1:]) for row in rows}
         return [found[name] for name in ids if name in found]
 
-    def list(self, query: ScheduleQuery) -> list[StoredSchedule]:
+    def list(self, query: ScheduleQuery) -> builtins.list[StoredSchedule]:
         where, values = ["1"], []
         if query.tag is not None:
             where.append("id IN (SELECT schedule_id FROM schedule_tags WHERE tag = ?)")
@@ -85,12 +86,13 @@ class SqliteSchedules:
         sql = f"SELECT {SCHEDULE} FROM schedules WHERE {' AND '.join(where)} ORDER BY id LIMIT ?"
         return [stored_schedule(row) for row in self._db.read(sql, (*values, query.limit))]
 
-    def due(self, until: int, limit: int) -> list[StoredSchedule]:
+    def due(self, until: int, limit: int, after: tuple[int, str] | None = None) -> builtins.list[StoredSchedule]:
+        behind = "" if after is None else " AND (next_tick, id) > (?, ?)"
         sql = (
-            f"SELECT {SCHEDULE} FROM schedules WHERE next_tick IS NOT NULL AND paused IS NULL AND next_tick <= ?"
+            f"SELECT {SCHEDULE} FROM schedules WHERE next_tick IS NOT NULL AND paused IS NULL AND next_tick <= ?{behind}"
             " ORDER BY next_tick, id LIMIT ?"
         )
-        return [stored_schedule(row) for row in self._db.read(sql, (until, limit))]
+        return [stored_schedule(row) for row in self._db.read(sql, (until, *(after or ()), limit))]
 
     def next_due(self) -> int | None:
         ((found,),) = self._db.read(
@@ -114,10 +116,10 @@ class SqliteSchedules:
             for name, runs in found.items()
         }
 
-    def apply(self, changes: Sequence[Change]) -> list[bool]:
+    def apply(self, changes: Sequence[Change]) -> builtins.list[bool]:
         return self._db.write(lambda connection: self._apply(connection, changes))
 
-    def _apply(self, connection: sqlite3.Connection, changes: Sequence[Change]) -> list[bool]:
+    def _apply(self, connection: sqlite3.Connection, changes: Sequence[Change]) -> builtins.list[bool]:
         asked = ids_json([change.schedule_id for change in changes])
         versions = dict(
             connection.execute(
@@ -157,7 +159,9 @@ class SqliteSchedules:
                 cancel_runs(connection, change.cancel, change.at)
         return answers
 
-    def ticks(self, schedule_id: str, start: int, end: int, limit: int, *, newest_first: bool = False) -> list[TickRow]:
+    def ticks(
+        self, schedule_id: str, start: int, end: int, limit: int, *, newest_first: bool = False
+    ) -> builtins.list[TickRow]:
         order = "DESC" if newest_first else "ASC"
         sql = f"SELECT {_TICK} FROM ticks WHERE schedule_id = ? AND scheduled <= ? AND until >= ? ORDER BY scheduled {order} LIMIT ?"
         return [TickRow(*row) for row in self._db.read(sql, (schedule_id, end, start, limit))]

@@ -28,6 +28,12 @@ INSERT_DONE = (
 )
 DELETE_PENDING = "DELETE FROM runs_pending WHERE due = ? AND schedule_id = ? AND scheduled = ?"
 DELETE_OPEN = "DELETE FROM runs_open WHERE schedule_id = ? AND scheduled = ?"
+_TAKEN = (
+    "WITH asked AS (SELECT value ->> 0 AS schedule_id, value ->> 1 AS scheduled FROM json_each(?))"
+    " SELECT schedule_id, scheduled FROM asked JOIN runs_open USING (schedule_id, scheduled)"
+    " UNION ALL SELECT p.schedule_id, p.scheduled FROM asked JOIN runs_pending AS p"
+    " ON p.moved = 1 AND p.schedule_id = asked.schedule_id AND p.scheduled = asked.scheduled LIMIT 1"
+)
 _CANCELLED = OUTCOMES.index("cancelled")
 
 
@@ -45,9 +51,10 @@ def find_pending(connection: sqlite3.Connection, key: RunKey) -> tuple[Any, ...]
 
 def accept_runs(connection: sqlite3.Connection, specs: Specs, runs: Sequence[Run]) -> None:
     """New runs become pending or held."""
-    for run in runs:
-        if run.recurring and (_is_open(connection, run.key)):
-            raise ExistsError("run", run.id)
+    keys = [(run.schedule_id, run.scheduled) for run in runs if run.recurring]
+    taken = connection.execute(_TAKEN, (_encode(keys).decode(),)).fetchone() if keys else None
+    if taken is not None:
+        raise ExistsError("run", RunKey(*taken).id)
     try:
         connection.executemany(
             INSERT_PENDING, [pending_row(run, specs.number(connection, run.spec)) for run in runs if not run.held]
@@ -73,11 +80,6 @@ def accept_runs(connection: sqlite3.Connection, specs: Specs, runs: Sequence[Run
                 for run in held
             ],
         )
-
-
-def _is_open(connection: sqlite3.Connection, key: RunKey) -> bool:
-    row = connection.execute("SELECT 1 FROM runs_open WHERE schedule_id = ? AND scheduled = ?", key).fetchone()
-    return row is not None or find_pending(connection, key) is not None
 
 
 def _taken(connection: sqlite3.Connection, runs: Iterable[Run]) -> str:

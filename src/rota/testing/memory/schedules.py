@@ -38,12 +38,13 @@ class MemoryScheduleStore:
             rows = sorted(self._state.schedules.values(), key=lambda row: row.id)
         return [row for row in rows if _matches(row, query)][: query.limit]
 
-    def due(self, until: int, limit: int) -> builtins.list[StoredSchedule]:
+    def due(self, until: int, limit: int, after: tuple[int, str] | None = None) -> builtins.list[StoredSchedule]:
         with self._state.lock:
             rows = [
                 (at, row.id, row) for row in self._state.schedules.values() if (at := _active_tick(row)) is not None
             ]
-        return [row for at, _, row in sorted(rows, key=lambda one: one[:2]) if at <= until][:limit]
+        rows.sort(key=lambda one: one[:2])
+        return [row for at, name, row in rows if at <= until and (after is None or (at, name) > after)][:limit]
 
     def next_due(self) -> int | None:
         with self._state.lock:
@@ -82,9 +83,8 @@ class MemoryScheduleStore:
             # An open run with this id is this run: a second copy of it would run the tick twice.
             if state.find(run.key) is None:
                 state.admit(run)
-        at = max((row.decided for row in change.ticks), default=change.after.state.updated if change.after else 0)
         for key in change.cancel:
-            state.cancel(key, at)
+            state.cancel(key, change.at)
         state.release(change.schedule_id)
         return True
 
