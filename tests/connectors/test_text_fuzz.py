@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from driving import drive, finish
+from tests.connectors.driving import drive, finish
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from rota.connectors.jsonl import decode_lines, join_lines
 from rota.connectors.options import Generator
 from rota.connectors.spool import Spool
-from rota.core.block import Block
+from rota.core.block import Block, empty_block
 from rota.core.chunk import Chunk, ChunkSize, Origin
 from rota.core.errors import InvalidError, SourceError
 
@@ -28,7 +28,7 @@ class GeneratorSource:
 
     def __init__(self, options: Generator, spool: Path | None = None) -> None:
         self._make = options.make
-        self._name = getattr(options.make, "__qualname__", repr(options.make))
+        self._name = getattr(options.make, "__qualname__", type(options.make).__qualname__)
         self._spool = Spool(spool)
 
     def check(self) -> None:
@@ -126,7 +126,7 @@ class GeneratorSource:
             yield _items_block(at, values)
             offset, at = offset + whole, at + len(values)
         if chunk.start == chunk.end:
-            yield _items_block(at, [])
+            yield empty_block(at, at)
 
     def release(self, chunks: Iterable[Chunk]) -> None:
         self._spool.remove(chunks)
