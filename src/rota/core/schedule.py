@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import msgspec
 
 from rota.core.errors import InvalidError, NeverFiresError
-from rota.core.ids import check_id, iso, moment
+from rota.core.ids import check_id, epoch_ms, iso, moment
 from rota.core.payload import NULL
 from rota.core.retry import Retry
 from rota.core.run import Delivery, Run, RunKey, RunSpec
@@ -170,7 +170,7 @@ class Change(msgspec.Struct, frozen=True):
 def first_tick(trigger: AnyTrigger, now: int) -> Tick | None:
     """The first tick of a schedule made at `now`: strictly after it, save that a one-off in the past is still to
     fire."""
-    return trigger.next_tick(trigger.at - 1) if isinstance(trigger, At) else trigger.next_tick(now)
+    return trigger.next_tick(epoch_ms(trigger.when) - 1 if isinstance(trigger, At) else now)
 
 
 def new_schedule(schedule: Schedule, now: int) -> StoredSchedule:

@@ -129,6 +129,9 @@ class TestChanges:
         assert stores.runs.cancelled(keys) == [running.key]
         states = [record.state for record in stores.runs.list(RunQuery(schedule_id="s"))]
         assert states == ["pending", "cancelled", "cancelled", "cancelled", "running"]
+        record = stores.runs.get(waiting.key)
+        assert record is not None
+        assert record.finished == T0 + 1, "the time of the decision"
 
     def test_a_run_that_is_open_already_stays_as_it_is(self, stores: Stores) -> None:
         before, run = stored("s"), recurring("s")

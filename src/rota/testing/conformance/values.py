@@ -67,7 +67,7 @@ def change(
     """A decision about `before` that leaves its definition alone."""
     version = before.state.version
     state = State(next_tick, fired=fired, version=version + 1, created=T0, updated=T0 + 1)
-    return Change(before.id, version, StoredSchedule(before.schedule, state), ticks, runs, cancel)
+    return Change(before.id, version, StoredSchedule(before.schedule, state), ticks, runs, cancel, at=T0 + 1)
 
 
 def deletion(before: StoredSchedule) -> Change:
