@@ -14,8 +14,8 @@ class Sink(Protocol):
 
     An implementer owes:
     - `check` raises `InvalidError` for what cannot work, and stores nothing.
-    - `prepare` is called before the first chunk and again after a restart with the same run id. It raises `ConflictError`
-      when the sink holds another run's results, and leaves them as they are.
+    - `prepare` is called before the first chunk, again after a restart, and by every worker process before it writes, with
+      the same run id. It raises `ConflictError` when the sink holds another run's results, and leaves them as they are.
     - `write` is idempotent by chunk and revision, or by key: written twice, the results are there once; a crash or an
       exception from `results` leaves nothing of the chunk, or all of it. It pulls blocks of results as it goes and holds a
       bounded amount (a format that must, one chunk). Results are in the order of their items. `revision` 0 is the batch
