@@ -67,7 +67,7 @@ class Pool:
         self._report = report
         self._most = workers
         self._ready: deque[Attempt] = deque()
-        self._permits: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._permits: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._idle = 0
         self._threads = 0
         self._lock = threading.Lock()
@@ -86,7 +86,7 @@ class Pool:
             born = min(wanted - woken, self._most - self._threads)
             self._threads += born
         for _ in range(woken):
-            self._permits.put(True)
+            self._permits.put(None)
         for _ in range(born):
             threading.Thread(target=self._work, name="rota-worker", daemon=True).start()
 
@@ -132,7 +132,7 @@ class Pool:
                 else:
                     value = self._calls[type(run.spec.target)](run)
                 result = Result(started, clock.now(), value)
-            except BaseException as error:  # noqa: BLE001 a task may raise SystemExit; its thread must live on
+            except BaseException as error:  # noqa: BLE001 a task may raise SystemExit; the thread lives on
                 result = Result(started, clock.now(), failure=failure_of(error, innermost_frame(error)))
             if attempt.over:
                 return
@@ -163,7 +163,7 @@ class Pool:
         try:
             value = await task.function(*arguments(task, run))  # type: ignore[misc]
             result = Result(attempt.started, self._clock.now(), kept(value))
-        except BaseException as error:  # noqa: BLE001 cancellation is a BaseException, and it is an outcome
+        except BaseException as error:  # noqa: BLE001 cancellation is an outcome too
             result = Result(attempt.started, self._clock.now(), failure=failure_of(error, innermost_frame(error)))
         finally:
             self._coroutines.release()
@@ -209,7 +209,7 @@ class Pool:
         """Start nothing more: what was put but not started is dropped, and is still pending in the store."""
         self._stopping = True
         for _ in range(self._threads):
-            self._permits.put(True)
+            self._permits.put(None)
 
     def abandon(self, now: int, failure: BaseException) -> None:
         """Report what still runs as interrupted."""

@@ -60,6 +60,7 @@ def open_connection(path: Path, durability: Durability, *, cache: int = 8) -> sq
         synchronous(connection, durability)
         page_cache(connection, cache)
         rare_checkpoints(connection)
+        connection.create_function("casefold", 1, str.casefold, deterministic=True)
     except BaseException:
         connection.close()
         raise

@@ -14,13 +14,24 @@ from rota.embedded.sqlite.rows import Specs
 from rota.embedded.sqlite.runs import SqliteRuns
 from rota.embedded.sqlite.schedules import SqliteSchedules
 
-_EXCLUSIVE = (
-    "SELECT 'run ' || schedule_id || ' at ' || scheduled || ' is both pending and open' FROM runs_pending JOIN runs_open USING (schedule_id, scheduled)",
-    "SELECT 'run ' || schedule_id || ' at ' || scheduled || ' is both open and finished' FROM runs_open JOIN runs_done USING (schedule_id, scheduled)",
-    "SELECT 'run ' || schedule_id || ' at ' || scheduled || ' is both pending and finished' FROM runs_pending JOIN runs_done USING (schedule_id, scheduled)",
-    "SELECT 'schedule ' || it.schedule_id || ' has two ledger rows that cover ' || it.scheduled FROM ticks AS it JOIN ticks AS that"
-    " ON that.schedule_id = it.schedule_id AND that.scheduled < it.scheduled AND that.until >= it.scheduled",
-    "SELECT 'run ' || schedule_id || ' at ' || scheduled || ' has an unknown spec' FROM runs_pending WHERE spec NOT IN (SELECT id FROM specs)",
+_BOTH = (
+    "SELECT 'run ' || schedule_id || ' at ' || scheduled || ' is both {} and {}'"
+    " FROM runs_{} JOIN runs_{} USING (schedule_id, scheduled)"
+)
+_TWO_ROWS = (
+    "SELECT 'schedule ' || it.schedule_id || ' has two ledger rows that cover ' || it.scheduled FROM ticks AS it"
+    " JOIN ticks AS that ON that.schedule_id = it.schedule_id AND that.scheduled < it.scheduled AND that.until >= it.scheduled"
+)
+_NO_SPEC = (
+    "SELECT 'run ' || schedule_id || ' at ' || scheduled || ' has an unknown spec' FROM runs_pending"
+    " WHERE spec NOT IN (SELECT id FROM specs)"
+)
+_PROMISES = (
+    _BOTH.format("pending", "open", "pending", "open"),
+    _BOTH.format("open", "finished", "open", "done"),
+    _BOTH.format("pending", "finished", "pending", "done"),
+    _TWO_ROWS,
+    _NO_SPEC,
 )
 
 
@@ -43,7 +54,7 @@ class SqliteFile:
         """What is wrong with the file, in sentences: SQLite's own integrity check, then what rota promises of its
         rows."""
         problems = [row[0] for row in self.database.read("PRAGMA integrity_check(20)") if row[0] != "ok"]
-        for query in _EXCLUSIVE:
+        for query in _PROMISES:
             problems += [row[0] for row in self.database.read(f"{query} LIMIT 20")]
         return problems
 

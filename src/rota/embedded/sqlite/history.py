@@ -59,7 +59,7 @@ class RunHistory:
             outcome = "1" if query.state is None else f"outcome = {OUTCOMES.index(query.state)}"
             outcome += " AND outcome <> 0" if query.state not in (None, "succeeded") else ""
             found += self._done(query, outcome)
-        found.sort(key=lambda record: (record.scheduled, record.schedule_id), reverse=True)
+        found.sort(key=lambda record: (-record.scheduled, record.schedule_id))
         return found[: query.limit]
 
     def _done(self, query: RunQuery, where: str) -> builtins.list[RunRecord]:
@@ -83,9 +83,11 @@ class RunHistory:
             conditions.append(f"{time} <= ?")
             values.append(query.end)
         if query.after is not None:
-            conditions.append(f"({time}, schedule_id) < (?, ?)")
-            values += [query.after.scheduled, query.after.schedule_id]
-        sql = f"SELECT {columns} FROM {table} WHERE {' AND '.join(conditions)} ORDER BY {time} DESC, schedule_id DESC LIMIT ?"
+            conditions.append(f"{time} <= ? AND ({time} < ? OR schedule_id > ?)")
+            values += [query.after.scheduled, query.after.scheduled, query.after.schedule_id]
+        sql = (
+            f"SELECT {columns} FROM {table} WHERE {' AND '.join(conditions)} ORDER BY {time} DESC, schedule_id LIMIT ?"
+        )
         return [self._record(row) for row in self._db.read(sql, (*values, query.limit))]
 
     def _record(self, row: tuple[Any, ...], attempts: tuple[AttemptRow, ...] = ()) -> RunRecord:

@@ -70,9 +70,10 @@ def failure_value(text: str | None) -> Failure | None:
 PENDING = "due, schedule_id, scheduled, spec, payload, attempt, recurring"
 
 
-def pending_row(run: Run, spec: int) -> tuple[object, ...]:
+def pending_row(run: Run, spec: int, moved: int = 0) -> tuple[object, ...]:
     """Values for runs_pending, in the order of PENDING and then moved."""
-    moved = 1 if run.recurring or run.due != run.scheduled else 0
+    if run.recurring or run.due != run.scheduled:
+        moved = 1
     return (run.due, run.schedule_id, run.scheduled, spec, run.payload, run.attempt, run.recurring, moved)
 
 

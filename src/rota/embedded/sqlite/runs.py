@@ -12,6 +12,7 @@ from rota.core.run import Claim, DeadLetter, Run, RunKey, RunRecord, Settlement
 from rota.embedded.sqlite.connection import Database
 from rota.embedded.sqlite.history import RunHistory
 from rota.embedded.sqlite.rows import PENDING, Specs, failure_value, pending_run
+from rota.embedded.sqlite.settling import settle_runs
 from rota.embedded.sqlite.transitions import (
     INSERT_PENDING,
     accept_runs,
@@ -19,7 +20,6 @@ from rota.embedded.sqlite.transitions import (
     claim_run,
     find_pending,
     release_held,
-    settle_runs,
 )
 from rota.ports.runs import RunQuery
 
@@ -110,9 +110,9 @@ class SqliteRuns:
             where.append("schedule_id = ?")
             values.append(schedule_id)
         if after is not None:
-            where.append("(scheduled, schedule_id) < (?, ?)")
-            values += [after.scheduled, after.schedule_id]
-        return self._dead(f"{' AND '.join(where)} ORDER BY scheduled DESC, schedule_id DESC LIMIT ?", (*values, limit))
+            where.append("(scheduled < ? OR scheduled = ? AND schedule_id > ?)")
+            values += [after.scheduled, after.scheduled, after.schedule_id]
+        return self._dead(f"{' AND '.join(where)} ORDER BY scheduled DESC, schedule_id LIMIT ?", (*values, limit))
 
     def dead_letter(self, key: RunKey) -> DeadLetter | None:
         found = self._dead("schedule_id = ? AND scheduled = ?", tuple(key))

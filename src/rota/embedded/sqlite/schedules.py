@@ -14,7 +14,7 @@ from rota.core.run import RunKey
 from rota.core.schedule import Change, StoredSchedule, TickRow
 from rota.embedded.sqlite.connection import Database
 from rota.embedded.sqlite.rows import SCHEDULE, Specs, definition_columns, state_columns, stored_schedule
-from rota.embedded.sqlite.transitions import accept_runs, cancel_runs
+from rota.embedded.sqlite.transitions import accept_runs, cancel_runs, open_keys
 from rota.ports.schedules import ScheduleQuery
 
 _encode = msgspec.json.Encoder().encode
@@ -78,8 +78,8 @@ class SqliteSchedules:
             where.append("owner = ?")
             values.append(query.owner)
         if query.search is not None:
-            where.append("(instr(lower(id), ?) OR instr(lower(coalesce(definition ->> 'description', '')), ?))")
-            values += [query.search.lower()] * 2
+            where.append("(instr(casefold(id), ?) OR instr(casefold(coalesce(definition ->> 'description', '')), ?))")
+            values += [query.search.casefold()] * 2
         if query.after is not None:
             where.append("id > ?")
             values.append(query.after)
@@ -153,7 +153,9 @@ class SqliteSchedules:
             f"INSERT OR REPLACE INTO ticks ({_TICK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [msgspec.structs.astuple(tick) for change in taken for tick in change.ticks],
         )
-        accept_runs(connection, self._specs, [run for change in taken for run in change.runs])
+        runs = [run for change in taken for run in change.runs]
+        known = open_keys(connection, runs)
+        accept_runs(connection, self._specs, [run for run in runs if run.key not in known] if known else runs)
         for change in taken:
             if change.cancel:
                 cancel_runs(connection, change.cancel, change.at)

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from rota.core.errors import ExistsError
-from rota.core.run import OUTCOMES, Claim, Run, RunKey, Settlement
-from rota.embedded.sqlite.rows import PENDING, Specs, failure_text, pending_row
+from rota.core.run import OUTCOMES, Claim, Run, RunKey
+from rota.embedded.sqlite.rows import PENDING, Specs, pending_row
 
 _encode = msgspec.json.Encoder().encode
 INSERT_PENDING = f"INSERT INTO runs_pending ({PENDING}, moved) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -32,7 +32,7 @@ _TAKEN = (
     "WITH asked AS (SELECT value ->> 0 AS schedule_id, value ->> 1 AS scheduled FROM json_each(?))"
     " SELECT schedule_id, scheduled FROM asked JOIN runs_open USING (schedule_id, scheduled)"
     " UNION ALL SELECT p.schedule_id, p.scheduled FROM asked JOIN runs_pending AS p"
-    " ON p.moved = 1 AND p.schedule_id = asked.schedule_id AND p.scheduled = asked.scheduled LIMIT 1"
+    " ON p.moved = 1 AND p.schedule_id = asked.schedule_id AND p.scheduled = asked.scheduled"
 )
 _CANCELLED = OUTCOMES.index("cancelled")
 
@@ -49,12 +49,21 @@ def find_pending(connection: sqlite3.Connection, key: RunKey) -> tuple[Any, ...]
     return found
 
 
+def open_keys(connection: sqlite3.Connection, runs: Sequence[Run]) -> set[RunKey]:
+    """Which of `runs` are open already. An unmoved pending run needs no look: its primary key is its id."""
+    ((some,),) = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM runs_open) OR EXISTS (SELECT 1 FROM runs_pending WHERE moved = 1)"
+    )
+    keys = _keys(run.key for run in runs if run.recurring or some)
+    return {RunKey(*row) for row in connection.execute(_TAKEN, (keys,))} if keys != "[]" else set()
+
+
 def accept_runs(connection: sqlite3.Connection, specs: Specs, runs: Sequence[Run]) -> None:
-    """New runs become pending or held."""
-    keys = [(run.schedule_id, run.scheduled) for run in runs if run.recurring]
-    taken = connection.execute(_TAKEN, (_encode(keys).decode(),)).fetchone() if keys else None
-    if taken is not None:
-        raise ExistsError("run", RunKey(*taken).id)
+    """New runs become pending or held, and take the place of finished ones with the same id."""
+    taken = open_keys(connection, runs)
+    if taken:
+        raise ExistsError("run", min(taken).id)
+    _forget_done(connection, runs)
     try:
         connection.executemany(
             INSERT_PENDING, [pending_row(run, specs.number(connection, run.spec)) for run in runs if not run.held]
@@ -64,22 +73,26 @@ def accept_runs(connection: sqlite3.Connection, specs: Specs, runs: Sequence[Run
     held = [run for run in runs if run.held]
     if held:
         connection.executemany(
-            INSERT_OPEN,
-            [
-                (
-                    run.schedule_id,
-                    run.scheduled,
-                    run.due,
-                    specs.number(connection, run.spec),
-                    run.payload,
-                    run.attempt,
-                    run.recurring,
-                    1,
-                    None,
-                )
-                for run in held
-            ],
+            INSERT_OPEN, [(*_open_row(run, specs.number(connection, run.spec)), 1, None) for run in held]
         )
+        release_held(connection, {run.schedule_id for run in held})
+
+
+def _open_row(run: Run, spec: int) -> tuple[object, ...]:
+    return (run.schedule_id, run.scheduled, run.due, spec, run.payload, run.attempt, run.recurring)
+
+
+def _keys(keys: Iterable[RunKey]) -> str:
+    """Run keys as one parameter, for json_each."""
+    return _encode(list(keys)).decode()
+
+
+def _forget_done(connection: sqlite3.Connection, runs: Sequence[Run]) -> None:
+    """Nothing finished is scheduled later than the last finished run, so that the usual new run costs no look."""
+    ((last,),) = connection.execute("SELECT max(scheduled) FROM runs_done")
+    old = [(run.schedule_id, run.scheduled) for run in runs if last is not None and run.scheduled <= last]
+    for table in ("runs_done", "attempts", "dead_letters") if old else ():
+        connection.executemany(f"DELETE FROM {table} WHERE schedule_id = ? AND scheduled = ?", old)
 
 
 def _taken(connection: sqlite3.Connection, runs: Iterable[Run]) -> str:
@@ -105,79 +118,6 @@ def claim_run(connection: sqlite3.Connection, specs: Specs, claim: Claim) -> boo
     )
     connection.execute(INSERT_OPEN, values)
     return True
-
-
-def settle_runs(connection: sqlite3.Connection, specs: Specs, settlements: Sequence[Settlement]) -> None:
-    """Runs, wherever they are, become finished, or pending again."""
-    connection.executemany(DELETE_PENDING, [(s.run.due, s.run.schedule_id, s.run.scheduled) for s in settlements])
-    if connection.execute("SELECT 1 FROM runs_open LIMIT 1").fetchone():
-        connection.executemany(DELETE_OPEN, [(s.run.schedule_id, s.run.scheduled) for s in settlements])
-    again = [s for s in settlements if s.outcome is None]
-    if again:
-        connection.executemany(
-            INSERT_PENDING.replace("INSERT", "INSERT OR REPLACE", 1),
-            [
-                (
-                    s.retry_at,
-                    s.run.schedule_id,
-                    s.run.scheduled,
-                    specs.number(connection, s.run.spec),
-                    s.run.payload,
-                    s.attempt,
-                    s.run.recurring,
-                    1,
-                )
-                for s in again
-            ],
-        )
-    connection.executemany(
-        INSERT_DONE,
-        [
-            (
-                s.run.scheduled,
-                s.run.schedule_id,
-                s.run.due,
-                s.started,
-                s.finished,
-                s.attempt,
-                OUTCOMES.index(s.outcome),
-                s.run.recurring,
-                specs.number(connection, s.run.spec),
-                s.run.payload,
-                s.value,
-                failure_text(s.failure),
-            )
-            for s in settlements
-            if s.outcome is not None
-        ],
-    )
-    failed = [s for s in settlements if s.failure is not None]
-    if failed:
-        connection.executemany(
-            "INSERT OR REPLACE INTO attempts (schedule_id, scheduled, started, attempt, finished, failure) VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (s.run.schedule_id, s.run.scheduled, s.started, s.attempt, s.finished, failure_text(s.failure))
-                for s in failed
-            ],
-        )
-        connection.executemany(
-            "INSERT OR REPLACE INTO dead_letters (schedule_id, scheduled, at, attempt, recurring, spec, payload, failure)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    s.run.schedule_id,
-                    s.run.scheduled,
-                    s.finished,
-                    s.attempt,
-                    s.run.recurring,
-                    specs.number(connection, s.run.spec),
-                    s.run.payload,
-                    failure_text(s.failure),
-                )
-                for s in failed
-                if s.dead
-            ],
-        )
 
 
 def cancel_runs(connection: sqlite3.Connection, keys: Sequence[RunKey], now: int) -> list[RunKey]:
