@@ -38,7 +38,9 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a running emulator."""
     python = _python_with_emulator()
     if python is None:
-        pytest.skip("ministack is not installed: pip install ministack==1.5.33, or name its Python in ROTA_EMULATOR_PYTHON")
+        pytest.skip(
+            "ministack is not installed: pip install ministack==1.5.33, or name its Python in ROTA_EMULATOR_PYTHON"
+        )
     folder = tmp_path_factory.mktemp("emulator")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

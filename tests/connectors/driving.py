@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -41,7 +42,7 @@ def read_chunk(source_text: SourceText, chunk: Chunk, spool: Path | None) -> tup
     received = msgspec.json.decode(msgspec.json.encode(chunk), type=Chunk)
     blocks = list(open_source(source_text, spool).read(received))
     assert blocks
-    for before, after in zip(blocks, blocks[1:], strict=False):
+    for before, after in pairwise(blocks):
         assert before.end == after.start
     for block in blocks:
         assert [i for i, value in enumerate(block.values) if isinstance(value, Broken)] == list(block.broken)

@@ -86,7 +86,12 @@ def test_a_version_stays_readable_when_a_newer_one_comes(s3: Any) -> None:
 
 
 def test_what_is_not_there(s3: Any) -> None:
-    for uri in ("s3://bucket/missing.jsonl", "s3://bucket/in/*.jsonl", "s3://nobucket/x.jsonl", "s3://nobucket/*.jsonl"):
+    for uri in (
+        "s3://bucket/missing.jsonl",
+        "s3://bucket/in/*.jsonl",
+        "s3://nobucket/x.jsonl",
+        "s3://nobucket/*.jsonl",
+    ):
         with pytest.raises(SourceError):
             open_source(uri).check()
     with pytest.raises(InvalidError):
@@ -98,7 +103,12 @@ def test_what_is_not_there(s3: Any) -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "yes", "no"),
-    [("a/*.x", "a/b.x", "a/b/c.x"), ("a/**/*.x", "a/b/c.x", "b/c.x"), ("a/**/*.x", "a/c.x", "a/c.y"), ("[!a]?.x", "bc.x", "ac.x")],
+    [
+        ("a/*.x", "a/b.x", "a/b/c.x"),
+        ("a/**/*.x", "a/b/c.x", "b/c.x"),
+        ("a/**/*.x", "a/c.x", "a/c.y"),
+        ("[!a]?.x", "bc.x", "ac.x"),
+    ],
 )
 def test_globs_of_keys(pattern: str, yes: str, no: str) -> None:
     assert key_pattern(pattern).fullmatch(yes)
@@ -147,8 +157,7 @@ def test_items_are_replaced_by_key(table: Any) -> None:
     sink.prepare("r1")
     rows: list[object] = [{"id": str(i % 40), "price": i / 10, "tags": ["a", {"b": None}]} for i in range(60)]
     for _ in range(2):
-        part = sink.write(chunk(0), [rows[:33], rows[33:]])
-    assert part.items == 60
+        assert sink.write(chunk(0), [rows[:33], rows[33:]]).items == 60
     found = {item["id"]["S"]: item for item in table.scan(TableName="table")["Items"]}
     assert len(found) == 40
     assert found["3"]["price"] == {"N": "4.3"}

@@ -88,6 +88,7 @@ def test_part_files_of_parquet(tmp_path: Path) -> None:
 def test_one_file_in_order(tmp_path: Path, name: str) -> None:
     target = f"{tmp_path}/{name}"
     parts = fill(target)
+    data = b""
     for _ in range(2):
         delivered = open_sink(target).finish(parts)
         data = Path(target).read_bytes()
@@ -193,7 +194,10 @@ def test_sqlite_rows_are_replaced_by_key(tmp_path: Path) -> None:
         assert len(rows) == 10
         assert rows[1] == '{"nested":[1]}'
         assert rows[99] is None
-        assert database.execute("SELECT run, count(*) FROM rota_parts GROUP BY run").fetchall() == [("r1", 3), ("r2", 1)]
+        assert database.execute("SELECT run, count(*) FROM rota_parts GROUP BY run").fetchall() == [
+            ("r1", 3),
+            ("r2", 1),
+        ]
     database.close()
     assert "no value for the key" in str(sink.refusal({"name": 1}))
     with pytest.raises(StoreError, match="no column named other"):
@@ -211,7 +215,8 @@ def test_a_table_without_a_unique_key_is_refused(tmp_path: Path) -> None:
 def account(parts: list[Part]) -> list[Entry]:
     chunks = [chunk(n, last=n == len(parts) - 1) for n in range(len(parts))]
     return [
-        entry_of(one, Extent(one.start, one.end), Counts(4, 3, 1), [part]) for one, part in zip(chunks, parts, strict=True)
+        entry_of(one, Extent(one.start, one.end), Counts(4, 3, 1), [part])
+        for one, part in zip(chunks, parts, strict=True)
     ]
 
 

@@ -76,7 +76,16 @@ def test_csv_options_that_cannot_work_are_refused(options: Csv) -> None:
 
 
 def test_broken_lines_are_dead_letters_that_say_what_is_wrong(tmp_path: Path) -> None:
-    lines = [b'{"a": 1}', b'{"a": 1', b'{"a": "\xff"}', b"1 2", b"", b"[" * 5000 + b"]" * 5000, b'"' + b"x" * 3000 + b'"', b"2"]
+    lines = [
+        b'{"a": 1}',
+        b'{"a": 1',
+        b'{"a": "\xff"}',
+        b"1 2",
+        b"",
+        b"[" * 5000 + b"]" * 5000,
+        b'"' + b"x" * 3000 + b'"',
+        b"2",
+    ]
     path = write(tmp_path / "x.jsonl", b"\n".join(lines))
     driven = drive(Jsonl(path, max_item_bytes=2000), ChunkSize(items=100))
     values = driven.values()
@@ -128,7 +137,7 @@ def test_a_quote_that_is_never_closed_costs_one_record_and_not_the_file(tmp_path
     rows = "".join(f"{i},b\n" for i in range(3000))
     path = write(tmp_path / "x.csv", f'a,b\n0,"open\n{rows}')
     for cuts in ("guess", "scan"):
-        values = drive(Csv(path, max_item_bytes=4000, cuts=cuts), ChunkSize(bytes=2000)).values()  # type: ignore[arg-type]
+        values = drive(Csv(path, max_item_bytes=4000, cuts=cuts), ChunkSize(bytes=2000)).values()
         assert [broken.error.split(";")[0] for broken in broken_of(values)] == [
             "a record longer than max_item_bytes (4000) begins here"
         ]

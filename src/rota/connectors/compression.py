@@ -20,7 +20,9 @@ from rota.core.errors import InvalidError, SourceError
 _SLICE = 1 << 14
 _SUFFIXES = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 # In these, bytes below 0x40 always are the ASCII characters, so newlines and quotes can be found without decoding.
-_CUTTABLE = re.compile(r"utf-8|ascii|iso8859-\d+|cp(125\d|437|8[56]\d|874|932|936|949|950)|koi8-[rut]|mac-roman|gbk|big5|shift_jis|euc_(jp|kr)")
+_CUTTABLE = re.compile(
+    r"utf-8|ascii|iso8859-\d+|cp(125\d|437|8[56]\d|874|932|936|949|950)|koi8-[rut]|mac-roman|gbk|big5|shift_jis|euc_(jp|kr)"
+)
 
 
 def compression_of(uri: str, compression: Compression) -> str:
@@ -35,7 +37,9 @@ def encoding_name(encoding: str) -> str:
     try:
         return codecs.lookup(encoding).name
     except LookupError as error:
-        raise InvalidError("encoding", encoding, "a text encoding that Python knows is, such as utf-8 or latin-1") from error
+        raise InvalidError(
+            "encoding", encoding, "a text encoding that Python knows is, such as utf-8 or latin-1"
+        ) from error
 
 
 def is_cuttable(encoding: str) -> bool:

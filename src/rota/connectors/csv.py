@@ -3,10 +3,10 @@
 Columns come from the header (the first record that is not blank) or from `columns`. A record with another number of
 fields, or with bytes that the encoding does not allow, is a dead letter.
 
-How a chunk is read: a block of bytes is parsed at once by the csv module, followed by a line that no file contains. If that
-line comes back as a record of its own, the block ended between records. If not, it was swallowed by a quoted field: then
-the last record is incomplete, and is read again with more bytes, beyond the chunk's end if need be. So every record that
-starts in the chunk is read whole, wherever the cut was guessed to be.
+How a chunk is read: a block of bytes is parsed at once by the csv module, followed by a line that no file contains.
+If that line comes back as a record of its own, the block ended between records. If not, it was swallowed by a quoted
+field: then the last record is incomplete, and is read again with more bytes, beyond the chunk's end if need be. So
+every record that starts in the chunk is read whole, wherever the cut was guessed to be.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ class CsvFormat:
         if len(options.delimiter) != 1 or options.delimiter in '\r\n"':
             raise InvalidError("delimiter", options.delimiter, "one character other than a quote or a line end is")
         if options.quote is not None and (len(options.quote) != 1 or options.quote in "\r\n" + options.delimiter):
-            raise InvalidError("quote", options.quote, "one character other than the delimiter or a line end is, or None")
+            raise InvalidError(
+                "quote", options.quote, "one character other than the delimiter or a line end is, or None"
+            )
         if options.cuts not in {"guess", "scan"}:
             raise InvalidError("cuts", options.cuts, "'guess' or 'scan' is")
         if options.columns is not None:
@@ -81,7 +83,7 @@ class CsvFormat:
         if twice:
             raise InvalidError(field, twice[0], "every column needs a name of its own; give columns=[...]")
 
-    def cutter(self, size: ChunkSize, at: int, origin: Origin) -> LineCutter:  # noqa: ARG002 - the protocol's
+    def cutter(self, size: ChunkSize, at: int, origin: Origin) -> LineCutter:
         if self._options.quote is None:
             return LineCutter(size, at)
         delimiter, quote = self._options.delimiter.encode(self._wire), self._options.quote.encode(self._wire)
@@ -145,7 +147,9 @@ class CsvFormat:
         if not self._has_header:
             return _Header(options.columns or (), end, end, end)
         if found is None:
-            raise SourceError(f"source {text.origin.uri!r} has no header record; give columns=[...]", source=text.origin.uri)
+            raise SourceError(
+                f"source {text.origin.uri!r} has no header record; give columns=[...]", source=text.origin.uri
+            )
         row, low, high = found
         names = options.columns or tuple(row)
         if len(set(names)) < len(names):
@@ -244,7 +248,9 @@ class CsvFormat:
     ) -> Block:
         if valid and set(map(len, rows)) <= {len(names)}:
             values: list[object] = [dict(zip(names, row, strict=True)) for row in rows]
-            return Block(at, at + len(data), values, (), lambda: [at + offset for offset in self._offsets(data, encoding)])
+            return Block(
+                at, at + len(data), values, (), lambda: [at + offset for offset in self._offsets(data, encoding)]
+            )
         return self._judge_each(data, at, rows, names, encoding)
 
     def _judge_each(self, data: bytes, at: int, rows: list[list[str]], names: tuple[str, ...], encoding: str) -> Block:

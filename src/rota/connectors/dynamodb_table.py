@@ -58,7 +58,7 @@ class DynamoTableSink:
             self._keys = [key["AttributeName"] for key in described["KeySchema"]]
         return self._keys
 
-    def prepare(self, run_id: str) -> None:  # noqa: ARG002 - rows belong to keys, not to runs
+    def prepare(self, run_id: str) -> None:
         self._key_names()
 
     def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int = 0) -> Part:
@@ -96,7 +96,10 @@ class DynamoTableSink:
             try:
                 answer = self._client.batch_write_item(RequestItems={self._table: requests})
             except ClientError as error:
-                if error.response["Error"]["Code"] not in {"ProvisionedThroughputExceededException", "ThrottlingException"}:
+                if error.response["Error"]["Code"] not in {
+                    "ProvisionedThroughputExceededException",
+                    "ThrottlingException",
+                }:
                     raise StoreError(f"DynamoDB table {self._table!r}: {error}", sink=self._table) from error
                 continue
             except BotoCoreError as error:
@@ -105,7 +108,8 @@ class DynamoTableSink:
             if not requests:
                 return
         raise StoreError(
-            f"DynamoDB table {self._table!r} left {len(requests)} items unprocessed after {_ATTEMPTS} attempts", sink=self._table
+            f"DynamoDB table {self._table!r} left {len(requests)} items unprocessed after {_ATTEMPTS} attempts",
+            sink=self._table,
         )
 
     def refusal(self, result: object) -> str | None:
@@ -120,7 +124,9 @@ class DynamoTableSink:
             self._item(fields)
         except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
             return f"the result cannot be written to DynamoDB: {error}"
-        return None if size <= LARGEST_ITEM else f"the result has {size} bytes as JSON, and DynamoDB takes {LARGEST_ITEM}"
+        return (
+            None if size <= LARGEST_ITEM else f"the result has {size} bytes as JSON, and DynamoDB takes {LARGEST_ITEM}"
+        )
 
     def finish(self, parts: Iterable[Part]) -> Delivered:
         for _ in parts:

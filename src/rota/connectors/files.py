@@ -18,7 +18,7 @@ def _fingerprint(status: os.stat_result) -> str:
 
 
 class LocalFiles:
-    """A `Place` on this machine. Paths stay as the user wrote them, so results do not depend on where a disk is mounted."""
+    """A `Place` on this machine. Paths stay as the user wrote them."""
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
@@ -27,7 +27,7 @@ class LocalFiles:
         if Path(self._pattern).exists() or not glob.has_magic(self._pattern):
             yield self._pin(self._pattern)
             return
-        paths = sorted(path for path in glob.iglob(self._pattern, recursive=True) if not Path(path).is_dir())
+        paths = sorted(path for path in glob.iglob(self._pattern, recursive=True) if not Path(path).is_dir())  # noqa: PTH207 - a Path has no absolute patterns
         if not paths:
             raise SourceError(f"no file matches {self._pattern!r}", source=self._pattern)
         for path in paths:
@@ -39,7 +39,9 @@ class LocalFiles:
         except OSError as error:
             raise SourceError(f"cannot read source {path!r}: {error.strerror}", source=path) from error
         if stat.S_ISDIR(status.st_mode):
-            raise SourceError(f"source {path!r} is a directory; name its files, for example {path.rstrip('/')}/*.jsonl", source=path)
+            raise SourceError(
+                f"source {path!r} is a directory; name its files, for example {path.rstrip('/')}/*.jsonl", source=path
+            )
         if not stat.S_ISREG(status.st_mode):
             raise SourceError(f"source {path!r} is no regular file, so it cannot be read twice", source=path)
         if not os.access(path, os.R_OK):

@@ -1,8 +1,8 @@
 """A generator as source: the "batcher" that makes items instead of finding them, be it a hundred or a hundred million.
 
-It runs in the planner alone, one chunk ahead of what is asked for. Each chunk is spooled durably before it is made known,
-so a restart does not lose it, and makes again only what came after: a generator that takes `start` is called with the
-number of items to leave out, any other is run from the beginning and its first items are dropped.
+It runs in the planner alone, one chunk ahead of what is asked for. Each chunk is spooled durably before it is made
+known, so a restart does not lose it, and makes again only what came after: a generator that takes `start` is called
+with the number of items to leave out, any other is run from the beginning and its first items are dropped.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class GeneratorSource:
             and name != "start"
         ]
         if required:
-            raise InvalidError("source", self._name, f"a generator takes no argument but `start`; it demands {', '.join(required)}")
+            raise InvalidError(
+                "source", self._name, f"a generator takes no argument but `start`; it demands {', '.join(required)}"
+            )
 
     def plan(self, size: ChunkSize, after: Chunk | None = None) -> Iterator[Chunk]:
         if after and after.last:
@@ -108,7 +110,9 @@ class GeneratorSource:
             return join_lines(batch)
         except (TypeError, ValueError, RecursionError) as error:
             place = next((at + index for index, item in enumerate(batch) if not _is_json(item)), at)
-            raise SourceError(f"item {place} of generator {self._name!r} is no JSON value: {error}", source=self._name) from error
+            raise SourceError(
+                f"item {place} of generator {self._name!r} is no JSON value: {error}", source=self._name
+            ) from error
 
     def read(self, chunk: Chunk) -> Iterator[Block]:
         offset, at = 0, chunk.start
@@ -121,7 +125,9 @@ class GeneratorSource:
                 data = self._spool.read(chunk, offset, offset + reach)
                 whole = data.rfind(b"\n") + 1
             if not data:
-                raise SourceError(f"the spooled chunk {chunk.number} of {chunk.origin.uri!r} is incomplete", source=chunk.origin.uri)
+                raise SourceError(
+                    f"the spooled chunk {chunk.number} of {chunk.origin.uri!r} is incomplete", source=chunk.origin.uri
+                )
             values = decode_lines(data[:whole], 0).values
             yield _items_block(at, values)
             offset, at = offset + whole, at + len(values)

@@ -3,8 +3,8 @@
 The planner finds where each element ends with the C scanner of the json module (50 to 100 MB/s), on the text taken as
 Latin-1: JSON's structure is ASCII, so offsets in that text are byte offsets. A chunk is the byte range from one element
 to behind the comma of another; the worker puts brackets around it and decodes it in one call. A syntax error between or
-inside elements leaves no way to tell where the next element begins, so it ends the plan with SourceError; an element that
-is JSON but no valid item (NaN, invalid UTF-8) is a dead letter.
+inside elements leaves no way to tell where the next element begins, so it ends the plan with SourceError; an element
+that is JSON but no valid item (NaN, invalid UTF-8) is a dead letter.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class ArrayCutter:
             yield from self._advance(final=False)
             self._retry_at = 2 * self._held
             if self._held > 4 * max(self._longest, BLOCK):
-                raise self._wrong(self._base, f"an element is longer than 4 x max_item_bytes ({self._longest}), or never ends")
+                raise self._wrong(
+                    self._base, f"an element is longer than 4 x max_item_bytes ({self._longest}), or never ends"
+                )
 
     def finish(self) -> Iterator[Cut]:
         yield from self._advance(final=True)
@@ -104,7 +106,9 @@ class ArrayCutter:
         if self._state == "end":
             rest = _after_space(text, at)
             if rest < len(text):
-                raise self._wrong(self._base + rest, f"nothing may follow the array, but {text[rest : rest + 10]!r} does")
+                raise self._wrong(
+                    self._base + rest, f"nothing may follow the array, but {text[rest : rest + 10]!r} does"
+                )
             at = min(at, len(text))
         self._base += at
         self._pending, self._held = [text[at:]], len(text) - at
@@ -137,14 +141,14 @@ class JsonArrayFormat:
     def cutter(self, size: ChunkSize, at: int, origin: Origin) -> ArrayCutter:
         return ArrayCutter(size, at, origin.uri, self._longest)
 
-    def items(self, cut: Cut, start: int) -> int:  # noqa: ARG002 - the protocol's
+    def items(self, cut: Cut, start: int) -> int:
         return cut.lines
 
-    def seek(self, text: Text, target: int) -> int | None:  # noqa: ARG002 - the protocol's
+    def seek(self, text: Text, target: int) -> int | None:
         """An array has no place that can be recognized from the middle."""
         return None
 
-    def blocks(self, text: Text, chunk: Chunk, encoding: str) -> Iterator[Block]:  # noqa: ARG002 - the protocol's
+    def blocks(self, text: Text, chunk: Chunk, encoding: str) -> Iterator[Block]:
         if chunk.end - chunk.start <= _READ_WHOLE:
             yield self._block(text.read(chunk.start, chunk.end), chunk.start, last=chunk.last)
             return

@@ -21,7 +21,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 def decode_lines(data: bytes, base: int) -> Block:
-    """The block of whole lines that begins at `base`; one call of the decoder for each line, in C, unless one is broken."""
+    """The block of whole lines that begins at `base`, decoded in C line by line, unless one is broken."""
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()
@@ -57,7 +57,12 @@ def decode_item(text: bytes) -> object:
     try:
         return _decode(text)
     except UnicodeDecodeError as error:
-        return broken_record(f"invalid UTF-8: byte 0x{text[error.start]:02x}, {error.reason}" if error.object is text else f"invalid UTF-8: {error.reason}", text)
+        return broken_record(
+            f"invalid UTF-8: byte 0x{text[error.start]:02x}, {error.reason}"
+            if error.object is text
+            else f"invalid UTF-8: {error.reason}",
+            text,
+        )
     except (ValueError, RecursionError) as error:
         return broken_record(f"invalid JSON: {error}", text)
 
@@ -73,16 +78,16 @@ class JsonLinesFormat:
     def check(self) -> None:
         """Nothing in the options can be wrong."""
 
-    def cutter(self, size: ChunkSize, at: int, origin: Origin) -> LineCutter:  # noqa: ARG002 - the protocol's
+    def cutter(self, size: ChunkSize, at: int, origin: Origin) -> LineCutter:
         return LineCutter(size, at)
 
-    def items(self, cut: Cut, start: int) -> int:  # noqa: ARG002 - the protocol's
+    def items(self, cut: Cut, start: int) -> int:
         return cut.lines
 
     def seek(self, text: Text, target: int) -> int | None:
         return line_end(text, target - 1) or text.origin.size
 
-    def blocks(self, text: Text, chunk: Chunk, encoding: str) -> Iterator[Block]:  # noqa: ARG002 - the protocol's
+    def blocks(self, text: Text, chunk: Chunk, encoding: str) -> Iterator[Block]:
         at = chunk.start
         if at == 0 and text.read(0, 3) == BOM:
             yield empty_block(0, 3)
@@ -91,10 +96,7 @@ class JsonLinesFormat:
             data = text.read(at, min(at + _READ, chunk.end))
             if at + len(data) < chunk.end:
                 data = data[: data.rfind(b"\n") + 1]
-            if data:
-                block = decode_lines(data, at)
-            else:
-                block = self._long_line(text, at, chunk.end)
+            block = decode_lines(data, at) if data else self._long_line(text, at, chunk.end)
             yield block
             at = block.end
 

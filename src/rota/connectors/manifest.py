@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import msgspec
 
@@ -32,7 +32,12 @@ def receipt_path(directory: Path, version: int) -> Path:
 
 
 def write_manifest(
-    directory: Path, batch: str, run: str, delivered: Delivered, entries: Iterable[Entry], previous: Receipt | None = None
+    directory: Path,
+    batch: str,
+    run: str,
+    delivered: Delivered,
+    entries: Iterable[Entry],
+    previous: Receipt | None = None,
 ) -> Receipt:
     """Writes the next version of manifest and receipt from entries in chunk order, in bounded memory."""
     version = previous.version + 1 if previous else 1
@@ -79,9 +84,9 @@ def read_entries(directory: Path, version: int = 1) -> Iterator[Entry]:
 def verify_manifest(path: Path) -> list[str]:
     """Everything that is wrong with a finished batch run, from its files alone; an empty list proves it whole.
 
-    `path` is a receipt, or the directory of one (then its latest version counts). Checked are: the root, the totals, that
-    every chunk's items are accounted for, that the ranges tile each origin from 0 to its end, and that every part of the
-    result is there unaltered. Reads the results once; memory does not grow with their number.
+    `path` is a receipt, or the directory of one (then its latest version counts). Checked are: the root, the totals,
+    that every chunk's items are accounted for, that the ranges tile each origin from 0 to its end, and that every
+    part of the result is there unaltered. Reads the results once; memory does not grow with their number.
     """
     receipt = read_receipt(path)
     directory = path if path.is_dir() else path.parent
@@ -99,17 +104,19 @@ def verify_manifest(path: Path) -> list[str]:
 
     with parts:
         try:
-            for problem in check_tiling(passing()):
-                problems.append(problem)
+            tiling = list(check_tiling(passing()))
         except SourceError as error:
             return [*problems, str(error)]
-        problems.extend(parts.check_end())
+        problems += [*tiling, *parts.check_end()]
     found = tally.receipt(receipt.batch, receipt.run, receipt.version, receipt.delivered)
     for field in ("chunks", "counts", "results", "root"):
-        if getattr(found, field) != getattr(receipt, field):
-            problems.append(f"the receipt's {field} are {_shown(getattr(receipt, field))}, the manifest's {_shown(getattr(found, field))}")
+        stated, counted = _shown(getattr(receipt, field)), _shown(getattr(found, field))
+        if stated != counted:
+            problems.append(f"the receipt's {field} are {stated}, the manifest's {counted}")
     if receipt.version > 1 and read_receipt(receipt_path(directory, receipt.version - 1)).root != receipt.previous:
-        problems.append(f"version {receipt.version} does not follow from version {receipt.version - 1}: the roots differ")
+        problems.append(
+            f"version {receipt.version} does not follow from version {receipt.version - 1}: the roots differ"
+        )
     return problems
 
 
@@ -131,7 +138,7 @@ class _PartCheck:
             return location
         return directory if self._delivered.layout == "parts" else directory / location.name
 
-    def __enter__(self) -> _PartCheck:
+    def __enter__(self) -> Self:
         if self._delivered.layout == "file" and self._location.exists():
             self._file = self._location.open("rb")
             self._file.seek(self._delivered.head)

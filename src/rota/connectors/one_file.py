@@ -1,9 +1,9 @@
 """One file with all results in order, put together from part files when all chunks are done.
 
-Parts are written beside it, in `<file>.parts/`, and are removed once they are in the file. So the file, once it exists, is
-the only copy, and a redrive's `finish` takes the earlier parts from it. Which parts it holds, and where, stands in an index
-named after the file's size: a crash between renaming the file and removing anything leaves the index that fits to whichever
-file is there. (Two versions of one size hold the same parts: a redrive only adds.)
+Parts are written beside it, in `<file>.parts/`, and are removed once they are in the file. So the file, once it
+exists, is the only copy, and a redrive's `finish` takes the earlier parts from it. Which parts it holds, and where,
+stands in an index named after the file's size: a crash between renaming the file and removing anything leaves the
+index that fits to whichever file is there. (Two versions of one size hold the same parts: a redrive only adds.)
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import msgspec
 
@@ -36,7 +36,9 @@ class OneFileSink:
 
     def check(self) -> None:
         if self._path.is_dir():
-            raise InvalidError("sink", str(self._path), "a file is, and this is a directory; end it in / for part files")
+            raise InvalidError(
+                "sink", str(self._path), "a file is, and this is a directory; end it in / for part files"
+            )
         self._parts.check()
 
     def prepare(self, run_id: str) -> None:
@@ -119,7 +121,7 @@ class Earlier:
         self._file: BinaryIO | None = None
         self._index: BinaryIO | None = None
 
-    def __enter__(self) -> Earlier:
+    def __enter__(self) -> Self:
         if self._index_path is not None:
             self._file = self._path.open("rb")
             self._index = self._index_path.open("rb")

@@ -74,7 +74,9 @@ def source_options(source: SourceText) -> FileSource | Generator:
                 return kind(source)
         if bare.endswith(".tsv"):
             return Csv(source, delimiter="\t")
-        allowed = "a path or glob that ends in .jsonl, .ndjson, .csv, .tsv, .json or .parquet (text also .gz or .zst) is; "
+        allowed = (
+            "a path or glob that ends in .jsonl, .ndjson, .csv, .tsv, .json or .parquet (text also .gz or .zst) is; "
+        )
         raise InvalidError("source", source, allowed + "for another name use rota.Jsonl(...), rota.Csv(...), ...")
     if isinstance(source, (Jsonl, Csv, JsonArray, Parquet, Generator)):
         return source
@@ -86,8 +88,8 @@ def source_options(source: SourceText) -> FileSource | Generator:
 def open_source(source: SourceText, spool: str | Path | None = None) -> Source:
     """The source to plan and to read.
 
-    `spool` is the directory of the batch run in which chunks of streams and generators are kept; planner and workers give
-    the same one. Nothing is read yet: call `check` for that.
+    `spool` is the directory of the batch run in which chunks of streams and generators are kept; planner and workers
+    give the same one. Nothing is read yet: call `check` for that.
     """
     options = source_options(source)
     directory = Path(spool) if spool is not None else None
@@ -95,7 +97,9 @@ def open_source(source: SourceText, spool: str | Path | None = None) -> Source:
         return GeneratorSource(options, directory)
     place = _place(options.path)
     if isinstance(options, Parquet):
-        return cast(Source, _load("rota.connectors.parquet", "ParquetSource", "source", options.path)(place, options.columns))
+        return cast(
+            Source, _load("rota.connectors.parquet", "ParquetSource", "source", options.path)(place, options.columns)
+        )
     form: TextFormat
     if isinstance(options, Csv):
         form = CsvFormat(options)
@@ -125,7 +129,9 @@ def sink_options(sink: SinkText) -> SinkOptions:
     if sink.endswith("/"):
         return Parts(sink)
     allowed = "a directory that ends in / (part files) or a name that ends in .jsonl or .csv (one file) is; "
-    raise InvalidError("sink", sink, allowed + "for the rest there are rota.Parts, rota.OneFile, rota.SqliteTable, rota.DynamoTable")
+    raise InvalidError(
+        "sink", sink, allowed + "for the rest there are rota.Parts, rota.OneFile, rota.SqliteTable, rota.DynamoTable"
+    )
 
 
 def open_sink(sink: SinkText) -> Sink:

@@ -14,7 +14,7 @@ MAX_ITEM_BYTES = 1 << 24
 
 
 class Jsonl(msgspec.Struct, frozen=True, tag="jsonl", omit_defaults=True):
-    """JSON Lines files: a path, a glob or `s3://bucket/prefix/*.jsonl`. A line over `max_item_bytes` is a dead letter."""
+    """JSON Lines files: a path, a glob or `s3://bucket/*.jsonl`. A line over `max_item_bytes` is a dead letter."""
 
     path: str
     compression: Compression = "auto"
@@ -25,8 +25,8 @@ class Csv(msgspec.Struct, frozen=True, tag="csv", omit_defaults=True):
     """CSV files: a path, a glob or `s3://...`.
 
     `columns` names the fields; then the file has no header, unless `header=True` says that there is one to pass over.
-    `quote=None` is for files without quoting. `cuts="scan"` makes `chunk_bytes` read the file once to cut it, instead of
-    guessing near every cut and checking that the chunks meet.
+    `quote=None` is for files without quoting. `cuts="scan"` makes `chunk_bytes` read the file once to cut it, instead
+    of guessing near every cut and checking that the chunks meet.
     """
 
     path: str

@@ -10,7 +10,6 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -72,7 +71,8 @@ class ParquetSource:
         missing = [name for name in self._columns or () if name not in file.schema_arrow.names]
         if missing:
             raise SourceError(
-                f"source {origin.uri!r} has no column {missing[0]!r}; it has {', '.join(file.schema_arrow.names)}", source=origin.uri
+                f"source {origin.uri!r} has no column {missing[0]!r}; it has {', '.join(file.schema_arrow.names)}",
+                source=origin.uri,
             )
         return file
 
@@ -117,7 +117,9 @@ class ParquetSource:
                 yield _rows_block(at, values)
                 at += len(values)
         except (pa.ArrowException, OSError) as error:
-            raise SourceError(f"source {chunk.origin.uri!r} cannot be read at row {at}: {error}", source=chunk.origin.uri) from error
+            raise SourceError(
+                f"source {chunk.origin.uri!r} cannot be read at row {at}: {error}", source=chunk.origin.uri
+            ) from error
         if at == chunk.start:
             yield empty_block(at, at)
 

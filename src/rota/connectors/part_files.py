@@ -77,7 +77,9 @@ class PartDirectory:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InvalidError("sink", str(self.directory), f"a directory that can be made is: {error.strerror}") from error
+            raise InvalidError(
+                "sink", str(self.directory), f"a directory that can be made is: {error.strerror}"
+            ) from error
         owner = self.owner()
         if owner is None:
             marker = create_once(self.directory / MARKER, msgspec.json.encode(_Marker(run_id)))
@@ -85,7 +87,7 @@ class PartDirectory:
         if owner != run_id:
             whose = f"batch run {owner!r}" if owner else "an unknown batch run"
             raise ConflictError(
-                f"sink {str(self.directory)!r} already holds the results of {whose}; choose another sink or remove them",
+                f"sink {str(self.directory)!r} already holds the results of {whose}; choose another or remove them",
                 sink=str(self.directory),
                 batch_run=run_id,
             )

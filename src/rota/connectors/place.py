@@ -14,8 +14,8 @@ class Place(Protocol):
     """Local files or S3 objects.
 
     An implementer owes: `find` yields origins sorted by URI, each pinned to the version found, and raises `SourceError`
-    when there is none; `read` and `stream` raise `SourceError` when the origin is no longer that version; `read` returns
-    fewer bytes than asked for only at the end.
+    when there is none; `read` and `stream` raise `SourceError` when the origin is no longer that version; `read`
+    returns fewer bytes than asked for only at the end.
     """
 
     def find(self) -> Iterator[Origin]: ...

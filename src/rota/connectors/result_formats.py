@@ -101,7 +101,11 @@ class CsvEncoding:
         if fields is None:
             return "a result for CSV must be an object with named fields"
         extra = [name for name in fields if name not in self._settle(fields)]
-        return f"the result has field {extra[0]!r}, which the other results do not have; give columns=[...]" if extra else None
+        return (
+            f"the result has field {extra[0]!r}, which the other results do not have; give columns=[...]"
+            if extra
+            else None
+        )
 
 
 class ParquetEncoding:
@@ -111,7 +115,9 @@ class ParquetEncoding:
         try:
             self._writer = importlib.import_module("rota.connectors.parquet").ParquetWriter
         except ModuleNotFoundError as error:
-            raise InvalidError("format", "parquet", "it needs pyarrow, which `pip install 'rota[parquet]'` brings") from error
+            raise InvalidError(
+                "format", "parquet", "it needs pyarrow, which `pip install 'rota[parquet]'` brings"
+            ) from error
 
     def encode(self, results: Iterable[Sequence[object]]) -> Iterator[bytes]:
         out = io.BytesIO()
@@ -137,7 +143,9 @@ class ParquetEncoding:
             fields = msgspec.to_builtins(result)
         except (TypeError, ValueError, RecursionError) as error:
             return f"the result cannot be written to Parquet: {error}"
-        return None if isinstance(fields, dict) and fields else "a result for Parquet must be an object with named fields"
+        return (
+            None if isinstance(fields, dict) and fields else "a result for Parquet must be an object with named fields"
+        )
 
 
 def open_encoding(kind: ResultFormat, agree: Callable[[Sequence[str]], Sequence[str]], *, header: bool) -> Encoding:

@@ -1,7 +1,7 @@
 """S3: objects and prefixes as the place of a source, read by ranged requests; part files as a sink.
 
-A single object of a versioned bucket is pinned by its version, anything else by its ETag (`If-Match`), so a changed object
-is refused by S3 itself. Endpoint, region and credentials come from the usual AWS settings.
+A single object of a versioned bucket is pinned by its version, anything else by its ETag (`If-Match`), so a changed
+object is refused by S3 itself. Endpoint, region and credentials come from the usual AWS settings.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ def key_pattern(pattern: str) -> re.Pattern[str]:
     """What a glob matches: `*` and `?` stay within one segment, `**` crosses them."""
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^]]+\])", pattern)
     known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(known.get(part, part.replace("[!", "[^") if part.startswith("[") else re.escape(part)) for part in parts))
+    return re.compile(
+        "".join(
+            known.get(part, part.replace("[!", "[^") if part.startswith("[") else re.escape(part)) for part in parts
+        )
+    )
 
 
 class S3Objects:
@@ -96,7 +100,9 @@ class S3Objects:
 
 
 def _changed(uri: str) -> SourceError:
-    return SourceError(f"source {uri!r} changed during the batch run: its ETag is no longer the one that was planned", source=uri)
+    return SourceError(
+        f"source {uri!r} changed during the batch run: its ETag is no longer the one that was planned", source=uri
+    )
 
 
 def _failed(uri: str, error: Exception) -> SourceError:

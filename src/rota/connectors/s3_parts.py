@@ -64,7 +64,12 @@ class S3PartsSink:
         try:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=content, IfNoneMatch="*")
         except ClientError as error:
-            if error.response["Error"]["Code"] not in {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}:
+            if error.response["Error"]["Code"] not in {
+                "PreconditionFailed",
+                "412",
+                "ConditionalRequestConflict",
+                "409",
+            }:
                 raise StoreError(f"sink {self._options.path!r}: {error}", sink=self._options.path) from error
         data: bytes = self._call("get_object", Key=key)["Body"].read()
         return data
@@ -93,7 +98,7 @@ class S3PartsSink:
         if owner != run_id:
             whose = f"batch run {owner!r}" if owner else "an unknown batch run"
             raise ConflictError(
-                f"sink {self._options.path!r} already holds the results of {whose}; choose another prefix or remove them",
+                f"sink {self._options.path!r} already holds the results of {whose}; choose another or remove them",
                 sink=self._options.path,
                 batch_run=run_id,
             )

@@ -1,8 +1,8 @@
 """Chunks of what cannot be read from the middle, stored until their items are done.
 
 One file a chunk, synced before the chunk is made known, so that a chunk in the ledger can be read after any crash. The
-engine's back-pressure bounds how many exist: the planner is asked for a chunk only when there is room for it, and a done
-chunk's file is removed.
+engine's back-pressure bounds how many exist: the planner is asked for a chunk only when there is room for it, and a
+done chunk's file is removed.
 """
 
 from __future__ import annotations

@@ -64,7 +64,9 @@ class SqliteTableSink:
                 raise
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise StoreError(f"sink {str(self._path)!r}, table {self._table!r}: {error}", sink=str(self._path)) from error
+            raise StoreError(
+                f"sink {str(self._path)!r}, table {self._table!r}: {error}", sink=str(self._path)
+            ) from error
         finally:
             connection.close()
 
@@ -75,8 +77,8 @@ class SqliteTableSink:
             found = self._columns(connection)
             if found and self._key not in self._unique(connection):
                 raise ConflictError(
-                    f"table {self._table!r} of {str(self._path)!r} has no primary key or unique index on {self._key!r}, so a "
-                    "result written twice would be there twice",
+                    f"table {self._table!r} of {str(self._path)!r} has no primary key or unique index on {self._key!r}, "
+                    "so a result written twice would be there twice",
                     sink=str(self._path),
                 )
 
@@ -126,15 +128,16 @@ class SqliteTableSink:
         if self._columns(connection):
             return
         rest = [_quoted(name) for name in columns if name != self._key]
-        connection.execute(f"CREATE TABLE {_quoted(self._table)} ({', '.join([f'{_quoted(self._key)} PRIMARY KEY NOT NULL', *rest])})")
+        connection.execute(
+            f"CREATE TABLE {_quoted(self._table)} ({', '.join([f'{_quoted(self._key)} PRIMARY KEY NOT NULL', *rest])})"
+        )
 
     def _upsert(self, columns: tuple[str, ...]) -> str:
         names = ", ".join(map(_quoted, columns))
         updates = ", ".join(f"{_quoted(name)} = excluded.{_quoted(name)}" for name in columns if name != self._key)
-        return (
-            f"INSERT INTO {_quoted(self._table)} ({names}) VALUES ({', '.join('?' * len(columns))}) "
-            f"ON CONFLICT ({_quoted(self._key)}) DO " + (f"UPDATE SET {updates}" if updates else "NOTHING")
-        )
+        # Names are quoted above, values are bound.
+        insert = f"INSERT INTO {_quoted(self._table)} ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+        return f"{insert} ON CONFLICT ({_quoted(self._key)}) DO {f'UPDATE SET {updates}' if updates else 'NOTHING'}"
 
     def refusal(self, result: object) -> str | None:
         try:

@@ -1,7 +1,8 @@
 """Sources of text: any format x any place x any compression.
 
 Three ways to plan one origin:
-- seek: a format that finds a cut near a given byte (JSON Lines, CSV by guess) reads a window per chunk and nothing else;
+- seek: a format that finds a cut near a given byte (JSON Lines, CSV by guess) reads a window per chunk and nothing
+  else;
 - scan: the planner passes over the whole text once, at the speed of counting newlines (needed for `chunk_items`);
 - stream: compressed text, or an encoding in which bytes cannot be searched. The planner reads it once and spools it.
 """
@@ -134,7 +135,9 @@ class TextSource:
         if first_cut is None and start < origin.size:
             cuts = self._scan(text, size, start)
             first_cut = next(cuts, None)
-        first = (after.first + after.items if after.first is not None and after.items is not None else None) if after else 0
+        first = (
+            (after.first + after.items if after.first is not None and after.items is not None else None) if after else 0
+        )
         for cut in chain([first_cut] if first_cut else [], cuts):
             items = self._form.items(cut, start) if cut.lines else None
             if items is None:
@@ -160,7 +163,7 @@ class TextSource:
         yield from cutter.finish()
 
     def _plan_stream(self, origin: Origin, size: ChunkSize, number: int, start: int) -> Iterator[Chunk]:
-        """Holds one cut back until the next is known, because only the end of the stream tells which chunk is the last."""
+        """Holds one cut back until the next is known: only the end of the stream tells which chunk is the last."""
         held: tuple[Cut, list[bytes]] | None = None
         for cut, data in self._cut_stream(origin, size, start):
             if held:

@@ -42,7 +42,7 @@ class ChunkSize(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One file, object or generator, and the fingerprint that pins it to one version. `size` is what is stored, in bytes."""
+    """One file, object or generator, pinned to one version by its fingerprint; `size` in bytes, as stored."""
 
     uri: str
     fingerprint: str = ""

@@ -1,9 +1,9 @@
 """The account of a finished batch run, chunk by chunk, and the one hash that stands for all of it.
 
-The manifest has a line (`Entry`) a chunk, in chunk order; the receipt has the totals and the root: a hash chain in which
-each link is the SHA-256 of the link before and the entry's line. Entries hold the hashes of the result parts, so whoever
-knows the root knows that no range, count or result was altered. All of it is computed as the entries pass, in bounded
-memory. A redrive writes a new version of the manifest, whose first link is the root of the version before.
+The manifest has a line (`Entry`) a chunk, in chunk order; the receipt has the totals and the root: a hash chain in
+which each link is the SHA-256 of the link before and the entry's line. Entries hold the hashes of the result parts,
+so whoever knows the root knows that no range, count or result was altered. All of it is computed as the entries pass,
+in bounded memory. A redrive writes a new version of the manifest, whose first link is the root of the version before.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """Where a sink put everything: part files in a directory, one file (`head` bytes, then the parts in order), a table."""
+    """Where a sink put everything: part files in a directory, one file (`head` bytes, then the parts), a table."""
 
     layout: Literal["parts", "file", "table"]
     location: str
@@ -91,7 +91,16 @@ def entry_of(chunk: Chunk, extent: Extent, counts: Counts, parts: Iterable[Part]
     size = chunk.origin.size if chunk.unit == "bytes" and not chunk.spool else 0
     origin = chunk.origin
     return Entry(
-        chunk.number, origin.uri, origin.fingerprint, chunk.unit, extent.start, extent.end, counts, tuple(parts), chunk.last, size
+        chunk.number,
+        origin.uri,
+        origin.fingerprint,
+        chunk.unit,
+        extent.start,
+        extent.end,
+        counts,
+        tuple(parts),
+        chunk.last,
+        size,
     )
 
 
@@ -131,27 +140,34 @@ def check_tiling(entries: Iterable[Entry]) -> Iterator[str]:
             yield f"chunk {number} is missing: chunk {entry.chunk} stands in its place"
         if entry.end < entry.start:
             yield f"chunk {entry.chunk} ends at {entry.end}, before its start {entry.start}"
-        same = before is not None and (entry.uri, entry.fingerprint) == (before.uri, before.fingerprint) and not before.last
+        same = (
+            before is not None
+            and (entry.uri, entry.fingerprint) == (before.uri, before.fingerprint)
+            and not before.last
+        )
         if before is not None and same and entry.start != before.end:
             kind = "a gap" if entry.start > before.end else "an overlap"
-            yield f"{kind} between chunks {before.chunk} and {entry.chunk} of {entry.uri}: {before.end} to {entry.start}"
+            between = f"chunks {before.chunk} and {entry.chunk} of {entry.uri}"
+            yield f"{kind} between {between}: {before.end} to {entry.start}"
         if not same:
             if before is not None and not before.last:
-                yield f"{before.uri} is not read to its end: chunk {before.chunk} ends at {before.end} and is not the last"
+                yield _unfinished(before)
             if entry.start != 0:
                 yield f"a gap at the beginning of {entry.uri}: chunk {entry.chunk} starts at {entry.start}"
         if entry.last and entry.size and entry.end != entry.size:
             yield f"{entry.uri} has {entry.size} bytes, and its last chunk {entry.chunk} ends at {entry.end}"
         before = entry
     if before is not None and not before.last:
-        yield f"{before.uri} is not read to its end: chunk {before.chunk} ends at {before.end} and is not the last"
+        yield _unfinished(before)
+
+
+def _unfinished(entry: Entry) -> str:
+    return f"{entry.uri} is not read to its end: chunk {entry.chunk} ends at {entry.end} and is not the last"
 
 
 def check_counts(entry: Entry) -> Iterator[str]:
     """What is wrong with the numbers of one chunk."""
     counts = entry.counts
     if counts.items != counts.succeeded + counts.failed + counts.skipped:
-        yield (
-            f"chunk {entry.chunk}: {counts.items} items in are not {counts.succeeded} succeeded + {counts.failed} failed "
-            f"+ {counts.skipped} skipped"
-        )
+        ended = f"{counts.succeeded} succeeded + {counts.failed} failed + {counts.skipped} skipped"
+        yield f"chunk {entry.chunk}: {counts.items} items in are not {ended}"

@@ -14,16 +14,17 @@ class Sink(Protocol):
 
     An implementer owes:
     - `check` raises `InvalidError` for what cannot work, and stores nothing.
-    - `prepare` is called before the first chunk, again after a restart, and by every worker process before it writes, with
-      the same run id. It raises `ConflictError` when the sink holds another run's results, and leaves them as they are.
+    - `prepare` is called before the first chunk, again after a restart, and by every worker process before it writes,
+      with the same run id. It raises `ConflictError` when the sink holds another run's results, and leaves them as
+      they are.
     - `write` is idempotent by chunk and revision, or by key: written twice, the results are there once; a crash or an
-      exception from `results` leaves nothing of the chunk, or all of it. It pulls blocks of results as it goes and holds a
-      bounded amount (a format that must, one chunk). Results are in the order of their items. `revision` 0 is the batch
-      run, n the nth redrive, whose results come in addition.
-    - `refusal` tells why one result cannot be written, or None: it singles out the items to blame after `write` has raised
-      `InvalidError`.
-    - `finish` gets every part, by chunk and revision, in order; afterwards all of them are where the user wants them. It may
-      be called again, after a crash or with the parts of a redrive added.
+      exception from `results` leaves nothing of the chunk, or all of it. It pulls blocks of results as it goes and
+      holds a bounded amount (a format that must, one chunk). Results are in the order of their items. `revision` 0 is
+      the batch run, n the nth redrive, whose results come in addition.
+    - `refusal` tells why one result cannot be written, or None: it singles out the items to blame after `write` has
+      raised `InvalidError`.
+    - `finish` gets every part, by chunk and revision, in order; afterwards all of them are where the user wants them.
+      It may be called again, after a crash or with the parts of a redrive added.
     - `discard` removes what a run left, if it is still this run's.
     """
 

@@ -17,11 +17,11 @@ class Source(Protocol):
     - `plan` is lazy: it reads or produces no further than the chunk asked for, and holds a bounded amount in memory. A
       chunk that was yielded can be read from then on, also after a crash. Chunks are numbered from 0, and tile each
       origin (see `rota.core.chunk`). Exhaustion means that all chunks are known: the batch run can be sealed.
-    - `plan(size, after=chunk)` goes on behind a chunk planned earlier, with the same numbers and cuts as if it had never
-      stopped. A generator's unspooled items are made again.
+    - `plan(size, after=chunk)` goes on behind a chunk planned earlier, with the same numbers and cuts as if it had
+      never stopped. A generator's unspooled items are made again.
     - `read` yields at least one block; the blocks are contiguous, and the first `start` and last `end` are the extent
-      that the engine records for `recut` and the manifest. A record that cannot be decoded is a `Broken` in its place and
-      stops nothing.
+      that the engine records for `recut` and the manifest. A record that cannot be decoded is a `Broken` in its place
+      and stops nothing.
     - Both raise `SourceError` when an origin is missing, truncated, or no longer the version that was planned.
     - `release` forgets what was kept for these chunks only. It may be told twice, and of chunks that kept nothing.
     """
