@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from rota.core.errors import InvalidError
+from rota.core.limits import check_number
 from rota.core.outcome import Failure
 
 Jitter = Literal["full", "equal", "none"]
@@ -44,12 +45,10 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
     give_up_on: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.attempts, int) or not 1 <= self.attempts <= 1000:
-            raise InvalidError("retry.attempts", self.attempts, "a whole number from 1 to 1000")
-        for field, least in (("initial", 0.0), ("factor", 1.0), ("maximum", 0.0)):
-            value = getattr(self, field)
-            if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= 31_536_000:
-                raise InvalidError(f"retry.{field}", value, f"a number from {least:g} to 31536000")
+        check_number("retry.attempts", self.attempts, 1, 1000, whole=True)
+        check_number("retry.initial", self.initial, 0, 31_536_000)
+        check_number("retry.factor", self.factor, 1, 1000)
+        check_number("retry.maximum", self.maximum, 0, 31_536_000)
         if self.initial > self.maximum:
             raise InvalidError("retry.initial", self.initial, f"at most retry.maximum, which is {self.maximum:g}")
         if self.jitter not in ("full", "equal", "none"):

@@ -9,6 +9,7 @@ import msgspec
 
 from rota.core.errors import InvalidError, NeverFiresError
 from rota.core.ids import check_id, epoch_ms, iso, moment
+from rota.core.limits import check_number
 from rota.core.payload import NULL
 from rota.core.retry import Retry
 from rota.core.run import Delivery, Run, RunKey, RunSpec
@@ -52,14 +53,11 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         _one_of("misfire", self.misfire, Misfire)
         _one_of("overlap", self.overlap, Overlap)
         _one_of("delivery", self.delivery, Delivery)
-        if not isinstance(self.grace, int | float) or isinstance(self.grace, bool) or not 0 <= self.grace <= 31_536_000:
-            raise InvalidError("grace", self.grace, "seconds from 0 to 31536000")
-        if self.max_executions is not None and (
-            not isinstance(self.max_executions, int) or isinstance(self.max_executions, bool) or self.max_executions < 1
-        ):
-            raise InvalidError("max_executions", self.max_executions, "None or a whole number from 1")
-        if self.timeout is not None and not 0 < self.timeout <= 604_800:
-            raise InvalidError("timeout", self.timeout, "None, or more than 0 and at most 604800 seconds")
+        check_number("grace", self.grace, 0, 31_536_000)
+        if self.max_executions is not None:
+            check_number("max_executions", self.max_executions, 1, 2**53, whole=True)
+        if self.timeout is not None:
+            check_number("timeout", self.timeout, 0, 604_800, above=True)
         if self.retry is not None and not isinstance(self.retry, Retry):
             raise InvalidError("retry", self.retry, "None or a rota.Retry")
         if len(self.tags) > 20:
@@ -72,7 +70,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise InvalidError(
                 "misfire",
                 "all",
-                f"not with overlap={self.overlap!r}, which would drop what misfire='all' catches up; use 'queue_all' or 'allow'",
+                f"not with overlap={self.overlap!r}, which would drop what is caught up; use 'queue_all' or 'allow'",
             )
         if self.delivery == "at_most_once" and self.retry is not None and self.retry.attempts > 1:
             raise InvalidError("delivery", "at_most_once", f"only with retry.attempts=1, not {self.retry.attempts}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from rota.core.errors import ExistsError, InvalidError, NotFoundError
 from rota.core.ids import check_id
+from rota.core.limits import check_number
 from rota.core.retry import NEVER, Retry
 
 P = ParamSpec("P")
@@ -27,8 +28,8 @@ class Task(Generic[P, R]):
         self, function: Callable[P, R], name: str, retry: Retry, timeout: float | None, batch: bool, schema: type | None
     ) -> None:
         check_id("task", name)
-        if timeout is not None and not 0 < timeout <= 604_800:
-            raise InvalidError("timeout", timeout, "None, or more than 0 and at most 604800 seconds", task=name)
+        if timeout is not None:
+            check_number("timeout", timeout, 0, 604_800, above=True)
         if not isinstance(retry, Retry):
             raise InvalidError("retry", retry, "a rota.Retry", task=name)
         self.function = function
@@ -67,9 +68,9 @@ class Tasks(Mapping[str, Task[..., object]]):
     """The tasks of an app, by name."""
 
     def __init__(self) -> None:
-        self._tasks: dict[str, Task[..., object]] = {}
+        self._tasks: dict[str, Task[..., Any]] = {}
 
-    def add(self, task: Task[..., object]) -> None:
+    def add(self, task: Task[..., Any]) -> None:
         if task.name in self._tasks:
             raise ExistsError("task", task.name)
         self._tasks[task.name] = task

@@ -132,7 +132,7 @@ class Pool:
                 else:
                     value = self._calls[type(run.spec.target)](run)
                 result = Result(started, clock.now(), value)
-            except BaseException as error:  # noqa: BLE001 a task may raise SystemExit; the thread lives on
+            except BaseException as error:  # noqa: BLE001 even SystemExit is just an outcome
                 result = Result(started, clock.now(), failure=failure_of(error, innermost_frame(error)))
             if attempt.over:
                 return

@@ -28,6 +28,7 @@ from rota.ports.runs import RunStore
 from rota.service.work import PolicyOf, settle
 
 log = logging.getLogger("rota.engine")
+Recorded = tuple[list[Settlement], list[Run]]
 GROUP = 2000
 CLAIM_AFTER = 5
 """Milliseconds after which an attempt that still runs is claimed."""
@@ -51,7 +52,7 @@ class Recorder:
         self._fatal = fatal
         self._ended: deque[tuple[Attempt, Result]] = deque()
         self._wake = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="rota-recorder", daemon=True)
         self.pool: Pool | None = None
         self.healthy = True
@@ -70,7 +71,7 @@ class Recorder:
 
     def close(self) -> None:
         """Record what has been reported and end."""
-        self._closing = True
+        self._closing.set()
         self._wake.set()
         self._thread.join()
 
@@ -86,7 +87,7 @@ class Recorder:
                 log.exception("the recorder ended")
                 self._fatal(error)
                 return
-            if self._closing and not self._ended:
+            if self._closing.is_set() and not self._ended:
                 return
 
     def _running(self) -> list[Attempt]:
@@ -94,7 +95,7 @@ class Recorder:
         return list(self.pool.running.values())
 
     def _record(self) -> int:
-        ended = []
+        ended: list[tuple[Attempt, Result]] = []
         while self._ended and len(ended) < GROUP:
             ended.append(self._ended.popleft())
         claiming = self._unclaimed()
@@ -103,29 +104,32 @@ class Recorder:
         claimed = {attempt.key for attempt, _ in ended if attempt.claimed}
         pairs = [(attempt.run, result) for attempt, result in ended]
         claims = [Claim(attempt.run, attempt.started) for attempt in claiming]
+        recorded = self._until_stored(lambda: settle(self._store, pairs, self._policy, claims, claimed), len(ended))
+        if recorded is None:
+            return 0
+        if not self.healthy:
+            log.warning("the store can be written again")
+            self.healthy = True
+        for attempt in claiming:
+            attempt.claimed = True
+        self._settled([attempt.key for attempt, _ in ended], *recorded)
+        return len(ended)
+
+    def _until_stored(self, store: Callable[[], Recorded], waiting: int) -> Recorded | None:
+        """Try until it works; None if the engine is closing and the store still does not answer."""
         while True:
             try:
-                settlements, released = settle(self._store, pairs, self._policy, claims, claimed)
-                break
+                return store()
             except StoreCorruptError:
                 raise
             except StoreError as error:
                 if self.healthy:
                     log.warning("outcomes wait, no run is started: %s", error)
                 self.healthy = False
-                if self._closing and self._wake.wait(1.0):
-                    log.warning(
-                        "%d outcomes are not recorded; their runs are attempted again at the next start", len(ended)
-                    )
-                    return 0
-                self._wake.wait(0.5)
-        if not self.healthy:
-            log.warning("the store can be written again")
-            self.healthy = True
-        for attempt in claiming:
-            attempt.claimed = True
-        self._settled([attempt.key for attempt, _ in ended], settlements, released)
-        return len(ended)
+                if self._closing.is_set():
+                    log.warning("%d outcomes are lost; their runs are attempted again at the next start", waiting)
+                    return None
+                self._closing.wait(0.5)
 
     def _unclaimed(self) -> list[Attempt]:
         before = self._clock.now() - CLAIM_AFTER

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from rota.core.errors import InvalidError
+from rota.core.limits import check_number
 from rota.embedded.sqlite.connection import Durability
 
 
@@ -25,16 +26,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     near_limit: int = 10_000
 
     def __post_init__(self) -> None:
-        for field, least, most in (
-            ("workers", 1, 1000),
-            ("async_limit", 1, 100_000),
-            ("retention", 60, 1e10),
-            ("grace", 0, 86400),
-            ("horizon", 0.1, 60),
-            ("near_limit", 100, 1_000_000),
-        ):
-            value = getattr(self, field)
-            if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
-                raise InvalidError(field, value, f"a number from {least} to {most:g}")
+        check_number("workers", self.workers, 1, 1000, whole=True)
+        check_number("async_limit", self.async_limit, 1, 100_000, whole=True)
+        check_number("retention", self.retention, 60, 1e10)
+        check_number("grace", self.grace, 0, 86_400)
+        check_number("horizon", self.horizon, 0.1, 60)
+        check_number("near_limit", self.near_limit, 100, 1_000_000, whole=True)
         if self.durability not in ("power", "process"):
             raise InvalidError("durability", self.durability, "'power' or 'process'")

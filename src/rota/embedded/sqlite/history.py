@@ -72,7 +72,8 @@ class RunHistory:
     def _page(self, columns: str, table: str, query: RunQuery, where: str, time: str) -> builtins.list[RunRecord]:
         """time: the column that holds the scheduled time and that the table is clustered by, where there is such a
         one."""
-        conditions, values = [where], []
+        conditions: list[str] = [where]
+        values: list[object] = []
         if query.schedule_id is not None:
             conditions.append("schedule_id = ?")
             values.append(query.schedule_id)

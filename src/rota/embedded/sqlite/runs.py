@@ -57,7 +57,7 @@ class SqliteRuns:
 
     def next_due(self) -> int | None:
         ((found,),) = self._db.read("SELECT min(due) FROM runs_pending")
-        return found
+        return None if found is None else int(found)
 
     def claim(self, claims: Sequence[Claim]) -> builtins.list[bool]:
         return self._db.write(lambda connection: [claim_run(connection, self._specs, claim) for claim in claims])
@@ -105,7 +105,8 @@ class SqliteRuns:
     def dead_letters(
         self, schedule_id: str | None, limit: int, after: RunKey | None = None
     ) -> builtins.list[DeadLetter]:
-        where, values = ["1"], []
+        where: list[str] = ["1"]
+        values: list[object] = []
         if schedule_id is not None:
             where.append("schedule_id = ?")
             values.append(schedule_id)

@@ -68,7 +68,8 @@ class SqliteSchedules:
         return [found[name] for name in ids if name in found]
 
     def list(self, query: ScheduleQuery) -> builtins.list[StoredSchedule]:
-        where, values = ["1"], []
+        where: list[str] = ["1"]
+        values: list[object] = []
         if query.tag is not None:
             where.append("id IN (SELECT schedule_id FROM schedule_tags WHERE tag = ?)")
             values.append(query.tag)
@@ -98,7 +99,7 @@ class SqliteSchedules:
         ((found,),) = self._db.read(
             "SELECT min(next_tick) FROM schedules WHERE next_tick IS NOT NULL AND paused IS NULL"
         )
-        return found
+        return None if found is None else int(found)
 
     def open_runs(self, ids: Sequence[str]) -> dict[str, OpenRuns]:
         asked = ids_json(list(ids))
