@@ -136,13 +136,21 @@ def plan(stored: StoredSchedule, open_runs: OpenRuns, now: int, lead: int = 0, p
     first, misfire = tick.at, stored.schedule.misfire
     cutoff = now - round(stored.schedule.grace * 1000)
     if first < cutoff and misfire != "all":
-        tick = _collapse(decision, first, cutoff, until)
+        if trigger.next_tick(first - 1) != tick:
+            # The time zone's rules changed since: what was promised stands, and the new rules hold after it.
+            decision.take(tick)
+            tick = trigger.next_tick(first)
+        if tick is not None and tick.at < cutoff:
+            tick = _collapse(decision, tick.at, cutoff, until)
     walked = 0
-    while tick is not None and tick.at <= until and walked < page:
+    while tick is not None and tick.at <= until:
         if decision.exhausted:
             last = trigger.latest_tick(tick.at - 1, until) or tick
-            decision.skip(tick.at, last.at, trigger.count_ticks(tick.at - 1, last.at), "max_executions")
+            count = max(1, trigger.count_ticks(tick.at - 1, last.at))
+            decision.skip(tick.at, last.at, count, "max_executions")
             return decision.change(None)
+        if walked == page:
+            break
         decision.take(tick)
         tick = trigger.next_tick(tick.at)
         walked += 1
@@ -197,8 +205,7 @@ def paused_row(stored: StoredSchedule, now: int) -> tuple[TickRow | None, Tick |
         return None, None
     if state.next_tick > now:
         return None, Tick(state.next_tick, state.next_skip)
-    last = trigger.latest_tick(state.next_tick - 1, now)
-    assert last is not None
-    count = trigger.count_ticks(state.next_tick - 1, last.at)
+    last = trigger.latest_tick(state.next_tick - 1, now) or Tick(state.next_tick, None)
+    count = max(1, trigger.count_ticks(state.next_tick - 1, last.at))
     row = TickRow(stored.id, state.next_tick, "skipped", now, "paused", str(state.paused), count, last.at)
     return row, trigger.next_tick(last.at)
