@@ -20,9 +20,18 @@ def sync_directory(directory: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A `named_file` whose name survives power loss, too."""
+    with named_file(path) as out:
+        yield out
+    sync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def named_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write; on leaving it is synced and takes its name, on an exception it vanishes.
 
-    Two writers of the same path do not disturb each other: the last to finish wins, whole.
+    Two writers of the same path do not disturb each other: the last to finish wins, whole. The name itself is durable
+    after `sync_directory`, of which one serves any number of files.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -34,7 +43,6 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
 
 
 def create_once(path: Path, content: bytes) -> bytes:

@@ -112,6 +112,9 @@ class DynamoTableSink:
             sink=self._table,
         )
 
+    def sync(self) -> None:
+        """What DynamoDB has taken is durable."""
+
     def refusal(self, result: object) -> str | None:
         try:
             fields = result if isinstance(result, Mapping) else msgspec.to_builtins(result)

@@ -9,9 +9,9 @@ that is JSON but no valid item (NaN, invalid UTF-8) is a dead letter.
 
 from __future__ import annotations
 
-import json
+import json.scanner
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -27,13 +27,16 @@ from rota.core.errors import SourceError
 _READ_WHOLE = 4 * BLOCK
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NEVER = 1 << 62
-_scan = json.JSONDecoder().raw_decode
+_scan: Callable[[str, int], tuple[object, int]] = json.scanner.make_scanner(json.JSONDecoder())
+_BLANK = " \t\r\n"
 _decode_list = msgspec.json.Decoder(list[object]).decode
 
 
 def _after_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
+    if at < len(text) and text[at] in _BLANK:
+        found = _SPACE.match(text, at)
+        return found.end() if found else at
+    return at
 
 
 class ArrayCutter:
@@ -88,10 +91,12 @@ class ArrayCutter:
                 break
             try:
                 _, end = _scan(text, start)
-            except (ValueError, RecursionError) as error:
-                if not final and not isinstance(error, RecursionError):
+            except (ValueError, StopIteration) as error:
+                if not final:
                     break
-                raise self._wrong(self._base + start, str(error)) from error
+                raise self._wrong(self._base + start, str(error) or "an element is expected") from error
+            except RecursionError as error:
+                raise self._wrong(self._base + start, "an element is nested too deeply") from error
             end = _after_space(text, end)
             if end == len(text):
                 break

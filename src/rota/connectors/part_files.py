@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from rota.connectors.atomic import atomic_file, create_once
+from rota.connectors.atomic import create_once, named_file, sync_directory
 from rota.connectors.options import Parts, ResultFormat
 from rota.connectors.result_formats import Encoding, open_encoding
 from rota.core.chunk import Chunk
@@ -97,7 +97,7 @@ class PartDirectory:
         name = part_name(chunk.number, revision, self._kind)
         counted = Counter(results)
         digest, size = hashlib.sha256(), 0
-        with atomic_file(self.directory / name) as out:
+        with named_file(self.directory / name) as out:
             for data in self.encoding().encode(counted):
                 out.write(data)
                 digest.update(data)
@@ -143,6 +143,9 @@ class PartFilesSink:
 
     def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int = 0) -> Part:
         return self._parts.write(chunk, results, revision)
+
+    def sync(self) -> None:
+        sync_directory(self._parts.directory)
 
     def refusal(self, result: object) -> str | None:
         return self._parts.encoding().refusal(result)

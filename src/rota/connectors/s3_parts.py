@@ -116,6 +116,9 @@ class S3PartsSink:
             self._call("put_object", Key=self._prefix + name, Body=body)
         return Part(name, counted.items, size, digest.hexdigest())
 
+    def sync(self) -> None:
+        """What S3 has taken is durable."""
+
     def refusal(self, result: object) -> str | None:
         return self._encoder().refusal(result)
 

@@ -77,8 +77,8 @@ class SqliteTableSink:
             found = self._columns(connection)
             if found and self._key not in self._unique(connection):
                 raise ConflictError(
-                    f"table {self._table!r} of {str(self._path)!r} has no primary key or unique index on {self._key!r}, "
-                    "so a result written twice would be there twice",
+                    f"{self._table!r} in {str(self._path)!r} has no primary key or unique index on {self._key!r}; "
+                    "a result written twice would be there twice",
                     sink=str(self._path),
                 )
 
@@ -138,6 +138,9 @@ class SqliteTableSink:
         # Names are quoted above, values are bound.
         insert = f"INSERT INTO {_quoted(self._table)} ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
         return f"{insert} ON CONFLICT ({_quoted(self._key)}) DO {f'UPDATE SET {updates}' if updates else 'NOTHING'}"
+
+    def sync(self) -> None:
+        """A transaction that has ended is durable."""
 
     def refusal(self, result: object) -> str | None:
         try:
