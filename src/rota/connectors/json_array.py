@@ -12,6 +12,7 @@ from __future__ import annotations
 import json.scanner
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -27,7 +28,8 @@ from rota.core.errors import SourceError
 _READ_WHOLE = 4 * BLOCK
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NEVER = 1 << 62
-_scan: Callable[[str, int], tuple[object, int]] = json.scanner.make_scanner(json.JSONDecoder())
+_make_scanner: Any = json.scanner.make_scanner  # typeshed knows it as a class
+_scan: Callable[[str, int], tuple[object, int]] = _make_scanner(json.JSONDecoder())
 _BLANK = " \t\r\n"
 _decode_list = msgspec.json.Decoder(list[object]).decode
 
