@@ -26,7 +26,8 @@ def absence_in_words(ticks: Evaluator, at: int) -> str | None:
     if lost is None:
         return _repeated(ticks, at)
     end = segment.start + segment.offset
-    return f"{_wall(lost)} does not exist in {ticks.zone.name}: clocks go forward to {_wall(end)}; {_IN_GAP[ticks.reading]}"
+    skipped = f"{_wall(lost)} does not exist in {ticks.zone.name}: clocks go forward to {_wall(end)}"
+    return f"{skipped}; {_IN_GAP[ticks.reading]}"
 
 
 def _lost(ticks: Evaluator, segment: Segment, at: int) -> int | None:

@@ -35,7 +35,15 @@ class _Window(NamedTuple):
     exclusions: Exclusions | None
 
 
-class Trigger(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", dict=True, forbid_unknown_fields=True, omit_defaults=True):  # fmt: skip # noqa: E501
+class Trigger(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="kind",
+    dict=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
     """When. `start` and `end` are included; `exclude` is explained in `exclusions`; `jitter` is in seconds.
 
     Constructors accept ISO text where a datetime is asked for, and raise InvalidError naming field and value.
@@ -57,7 +65,7 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", dict=
             msgspec.structs.force_setattr(self, "exclude", normal(self.exclude))
         if self.start is not None and self.end is not None and self.end < self.start:
             raise InvalidError("end", self.end.isoformat(), f"it must not be before start, {self.start.isoformat()}")
-        jitter = self.jitter
+        jitter: object = self.jitter
         if not isinstance(jitter, int | float) or isinstance(jitter, bool) or not 0 <= jitter <= _LONGEST_JITTER:
             raise InvalidError("jitter", jitter, f"give seconds from 0 to {_LONGEST_JITTER}")
 
@@ -94,7 +102,8 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", dict=
 
     def upcoming(self, after: datetime, n: int) -> list[datetime]:
         """The next `n` times at which it fires; fewer where it ends earlier."""
-        if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= _MOST_UPCOMING:
+        wanted: object = n
+        if not isinstance(wanted, int) or not 0 <= wanted <= _MOST_UPCOMING:
             raise InvalidError("n", n, f"give a whole number from 0 to {_MOST_UPCOMING}")
         shown = zone(self.timezone).info
         times: list[datetime] = []
@@ -175,8 +184,6 @@ def jitter_ms(run_id: str, jitter: float) -> int:
     return share * int(jitter * 1000) >> 64
 
 
-def _ms(field: str, value: datetime) -> int:
+def _ms(field: str, value: object) -> int:
     # A hot path: almost every argument is an aware datetime already.
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        value = aware(field, value)
-    return to_ms(value)
+    return to_ms(value if isinstance(value, datetime) and value.tzinfo is not None else aware(field, value))

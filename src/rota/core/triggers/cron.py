@@ -39,8 +39,9 @@ class Cron(Trigger, frozen=True, tag="cron"):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        if not isinstance(self.text, str) or not self.text.strip():
-            raise InvalidError("cron text", self.text, 'give an expression such as "0 30 2 * * ?"')
+        text: object = self.text
+        if not isinstance(text, str) or not text.strip():
+            raise InvalidError("cron text", text, 'give an expression such as "0 30 2 * * ?"')
         if self.dialect not in {"quartz", "unix", "aws"}:
             raise InvalidError("dialect", self.dialect, 'use "quartz", "unix" or "aws"')
         if self.dst not in {"standard", "quartz", "aws"}:

@@ -100,9 +100,7 @@ def _aws(text: str, parts: list[str]) -> Pattern:
 def _with_question_mark(parts: list[str]) -> Pattern:
     second, minute, hour, day, month, weekday, year = parts
     if (day == "?") == (weekday == "?"):
-        raise InvalidError(
-            "cron day-of-week", f"{day} … {weekday}", "exactly one of day-of-month and day-of-week is ?"
-        )
+        raise InvalidError("cron day-of-week", f"{day} … {weekday}", "exactly one of day-of-month and day-of-week is ?")
     seconds, minutes, hours = numbers(second, _SECOND), numbers(minute, _MINUTE), numbers(hour, _HOUR)
     months, years = numbers(month, _MONTH).values, _years(year)
     rule = _month_days(day, months, years) if weekday == "?" else _week_days(weekday, months, years)

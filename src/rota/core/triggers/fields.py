@@ -78,7 +78,7 @@ def item_numbers(item: str, limits: Limits) -> list[int]:
 def _item(item: str, limits: Limits) -> tuple[list[int], bool]:
     match = _ITEM.fullmatch(item)
     if match is None or not item:
-        raise limits.refuse(item, "it cannot be read in full")
+        raise limits.refuse(item, "it cannot be read in full" if item else "an item of the list is empty")
     star, first, last, step_text = match.groups()
     low, high = limits.low, limits.high
     step = 1

@@ -24,7 +24,7 @@ _SHORT_DURATION = re.compile(
 
 
 def to_ms(value: datetime) -> int:
-    """Epoch milliseconds of an aware datetime, rounded down; integer arithmetic, so no millisecond is lost to floats."""
+    """Epoch milliseconds of an aware datetime, rounded down; in integers, so no millisecond is lost to floats."""
     since = value - EPOCH
     return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 

@@ -31,9 +31,10 @@ def parse_trigger(text: str, **options: Any) -> AnyTrigger:
     6 and 7 fields are Quartz, 5 fields and @daily Unix, cron(...), rate(...) and at(...) AWS; `dialect` overrides
     this for bare fields. at(...) is wall-clock time in the option `timezone`.
     """
-    if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_TEXT:
+    given: object = text
+    if not isinstance(given, str) or not given.strip() or len(given) > LONGEST_TEXT:
         raise InvalidError("trigger", text, _ALLOWED)
-    line = text.strip()
+    line = given.strip()
     if word := _WORD.fullmatch(line):
         return Every(word[2], **options) if word[1].lower() == "every" else At(word[2], **options)
     if line.lower().startswith("rate("):

@@ -44,7 +44,7 @@ class DayRule(msgspec.Struct, frozen=True):
 def _nearest_weekday(day: int, first: int, length: int) -> int:
     weekday = (first + day - 1) % 7
     if weekday == 6:
-        return day - 1 if day > 1 else day + 2
+        return day - 1 if day > 1 else 3
     if weekday == 0:
         return day + 1 if day < length else day - 2
     return day
@@ -54,10 +54,10 @@ def days_of_month(rule: DayRule, first: int, length: int) -> tuple[int, ...]:
     """The matching days of a month of `length` days whose first day is weekday `first`."""
     by_month = {day for day in rule.days if day <= length}
     by_month |= {_nearest_weekday(day, first, length) for day in rule.nearest if day <= length}
-    for back, weekday in rule.from_end:
+    for back, on_weekday in rule.from_end:
         day = length - back
         if day >= 1:
-            by_month.add(_nearest_weekday(day, first, length) if weekday else day)
+            by_month.add(_nearest_weekday(day, first, length) if on_weekday else day)
     by_week = {day for day in range(1, length + 1) if (first + day - 1) % 7 in rule.weekdays}
     for weekday, k in rule.nth:
         day = 1 + (weekday - first) % 7 + 7 * (k - 1)
@@ -86,6 +86,7 @@ class Days:
         self.years: Sequence[int] = rule.years if possible else ()
         self._years: dict[int, tuple[int, ...]] = {}
         self._recent: tuple[int, int, tuple[int, ...]] = (0, 0, ())
+        self._later: tuple[int, int | None] | None = None
 
     def around(self, day: int) -> tuple[int, ...]:
         """All matching days of the year that holds `day`."""
@@ -95,7 +96,7 @@ class Days:
         year = _year_of(day)
         days = self.of_year(year)
         first = date(year, 1, 1).toordinal() - _EPOCH_ORDINAL
-        self._recent = (first, first + 365 + _leap(year), days)
+        self._recent = (first, first + 365 + int(_leap(year)), days)
         return days
 
     def of_year(self, year: int) -> tuple[int, ...]:
@@ -112,8 +113,16 @@ class Days:
 
     def next_after_year(self, day: int) -> int | None:
         """The first matching day of the years after the one that holds `day`."""
-        for year in self.years[bisect_right(self.years, _year_of(day)) :]:
-            days = self.of_year(year)
+        # Leap days and the like ask the same year again and again; the answer is the same for the whole year.
+        year = _year_of(day)
+        known = self._later
+        if known is None or known[0] != year:
+            self._later = known = (year, self._first_after(year))
+        return known[1]
+
+    def _first_after(self, year: int) -> int | None:
+        for later in self.years[bisect_right(self.years, year) :]:
+            days = self.of_year(later)
             if days:
                 return days[0]
         return None
@@ -141,7 +150,7 @@ class Days:
     def _list(self, year: int) -> tuple[int, ...]:
         days: list[int] = []
         for month in self._rule.months:
-            length = _LENGTHS[month] + (month == 2 and _leap(year))
+            length = _LENGTHS[month] + int(month == 2 and _leap(year))
             base = date(year, month, 1).toordinal() - _EPOCH_ORDINAL
             shape = ((base + 4) % 7, length)
             numbers = self._months.get(shape)
@@ -170,9 +179,7 @@ class Times:
         self.first = minutes[0] * 60 + seconds[0]
         self.last = minutes[-1] * 60 + seconds[-1]
         self.listed = (
-            tuple(minute * 60 + second for minute in minutes for second in seconds)
-            if self.size <= self._LISTED
-            else ()
+            tuple(minute * 60 + second for minute in minutes for second in seconds) if self.size <= self._LISTED else ()
         )
 
     def rank(self, second_of_day: int) -> int:

@@ -14,6 +14,7 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _MOST_TIMES = 6
 
 
@@ -35,7 +36,7 @@ def _times(pattern: Pattern) -> str:
     words = []
     if seconds != (0,):
         words.append(_regular(seconds, 60, "second"))
-    if len(minutes) < 60 or not words:
+    if len(minutes) < 60 or _step(seconds, 60) is None:
         words.append(_regular(minutes, 60, "minute"))
     if len(hours) < 24:
         words.append(_regular(hours, 24, "hour"))
@@ -101,7 +102,7 @@ def _week_days(rule: DayRule) -> str:
     if len(rule.weekdays) == 7:
         return ""
     parts = _runs(rule.weekdays, _WEEKDAYS)
-    parts += [f"the {('first', 'second', 'third', 'fourth', 'fifth')[k - 1]} {_WEEKDAYS[day]} of the month" for day, k in rule.nth]
+    parts += [f"the {_ORDINALS[k - 1]} {_WEEKDAYS[day]} of the month" for day, k in rule.nth]
     parts += [f"the last {_WEEKDAYS[day]} of the month" for day in rule.last]
     return f"on {_and(parts)}" if parts else ""
 

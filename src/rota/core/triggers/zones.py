@@ -2,7 +2,8 @@
 
 Idea: inside a segment local time is plain arithmetic, so evaluating a schedule touches datetimes only where a
 segment is discovered. `zoneinfo` does not publish its transitions; they are found by asking for the offset once a
-day and bisecting where it changed, a year at a time, and kept for the life of the process.
+day and bisecting where it changed, a year at a time, and kept for the life of the process. Segments also end with
+the year, so that they tile time the same way whoever asks.
 
 Limits: two changes within a day that cancel out go unseen. No zone has had such a day since 1970.
 """
@@ -10,7 +11,7 @@ Limits: two changes within a day that cancel out go unseen. No zone has had such
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -22,10 +23,11 @@ _FIRST_YEAR, _LAST_YEAR = 1900, 2201
 _BEGIN = int(datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC).timestamp())
 _END = int(datetime(_LAST_YEAR, 1, 1, tzinfo=UTC).timestamp())
 _FAR = 1 << 50
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 
 class Segment(NamedTuple):
-    """UTC seconds [start, end) with one offset, and the offsets on both sides (its own where there is no change)."""
+    """UTC seconds [start, end) with one offset, and the offsets on both sides (the same at the turn of a year)."""
 
     start: int
     end: int
@@ -40,7 +42,7 @@ class Zone:
     def __init__(self, name: str) -> None:
         self.name = name
         self.info = zone_info(name)
-        self._changes: dict[int, tuple[int, ...]] = {}
+        self._years: dict[int, tuple[list[int], list[Segment]]] = {}
         self._recent = self._find(_BEGIN)
 
     def segment(self, at: int) -> Segment:
@@ -70,40 +72,25 @@ class Zone:
         if at >= _END:
             offset = self._offset(_END)
             return Segment(_END, _FAR, offset, offset, offset)
-        year = min(_FIRST_YEAR + int((at - _BEGIN) // (365.2425 * DAY)), _LAST_YEAR - 1)
-        start, end = _BEGIN, _END
-        for earlier in range(year + 1, _FIRST_YEAR - 1, -1):
-            changes = self._year(earlier)
-            index = bisect_right(changes, at)
-            if index < len(changes):
-                end = changes[index]
-            if index:
-                start = changes[index - 1]
-                break
-            # A zone without changes costs a probe a day for every year walked; a few years say enough about a
-            # stretch of time, and a boundary where the offset stays the same is harmless.
-            if earlier <= year - 2:
-                start = _start_of(earlier)
-                break
-        if end == _END and year + 2 < _LAST_YEAR:
-            later = self._year(year + 2)
-            end = later[0] if later else _start_of(year + 3)
-        offset = self._offset(start)
-        return Segment(
-            start, end, offset,
-            self._offset(start - 1) if start > _BEGIN else offset,
-            self._offset(end) if end < _END else offset,
-        )  # fmt: skip
+        starts, segments = self._year(_year_of(at))
+        return segments[bisect_right(starts, at) - 1]
 
-    def _year(self, year: int) -> tuple[int, ...]:
-        """The changes of offset within a UTC year."""
-        found = self._changes.get(year)
+    def _year(self, year: int) -> tuple[list[int], list[Segment]]:
+        """The segments of a UTC year and where they start."""
+        found = self._years.get(year)
         if found is None:
-            found = self._changes[year] = self._probe(_start_of(year), _start_of(year + 1))
+            begin, end = _start_of(year), _start_of(year + 1)
+            starts = sorted({begin, *self._probe(begin, end)})
+            segments = [
+                Segment(start, stop, self._offset(start), self._offset(start - 1), self._offset(stop))
+                for start, stop in zip(starts, [*starts[1:], end], strict=True)
+            ]
+            found = self._years[year] = (starts, segments)
         return found
 
-    def _probe(self, begin: int, end: int) -> tuple[int, ...]:
-        changes = []
+    def _probe(self, begin: int, end: int) -> list[int]:
+        """Where the offset changes in [begin, end)."""
+        changes: list[int] = []
         before = self._offset(begin - 1)
         for day in range(begin, end, DAY):
             last = min(day + DAY, end) - 1
@@ -115,11 +102,15 @@ class Zone:
                     low, high = (middle, high) if self._offset(middle) == before else (low, middle)
                 changes.append(high)
                 before = after
-        return tuple(changes)
+        return changes
 
     def _offset(self, at: int) -> int:
         offset = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=at)).astimezone(self.info).utcoffset()
         return 0 if offset is None else offset.days * DAY + offset.seconds
+
+
+def _year_of(at: int) -> int:
+    return date.fromordinal(at // DAY + _EPOCH_ORDINAL).year
 
 
 def _start_of(year: int) -> int:
