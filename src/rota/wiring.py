@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -18,7 +19,6 @@ from rota.core.errors import InvalidError, NotFoundError
 
 if TYPE_CHECKING:
     from rota.client import Client
-
     from rota.embedded.serving import Serving
     from rota.embedded.settings import Settings
     from rota.embedded.sqlite.file import SqliteFile
@@ -74,9 +74,8 @@ def connect(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> 
     return _client(file, app, None)
 
 
-def _client(file: SqliteFile, app: App | None, notify: Any) -> Client:
+def _client(file: SqliteFile, app: App | None, notify: Callable[[], None] | None) -> Client:
     from rota.client import Client
-
     from rota.embedded.system import RandomIds, SystemClock
 
     return Client(
@@ -105,13 +104,12 @@ def actor() -> str:
 def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> Serving:
     """An engine for `app` on the store at `url`, not yet started: use it as a context manager, or call start and stop.
     StoreLockedError if another server has the file."""
-    from rota.targets.http import http_call
-
     from rota.core.target import HttpTarget, QueueTarget
     from rota.embedded.engine import Engine
     from rota.embedded.serving import Serving
     from rota.embedded.sqlite.file import SqliteFile
     from rota.embedded.system import ServerLock, SystemClock
+    from rota.targets.http import http_call
     from rota.targets.queue import queue_call
 
     path, found = settings_of(url, settings)

@@ -22,6 +22,7 @@ from rota.core.target import AnyTarget
 
 Delivery = Literal["at_least_once", "at_most_once"]
 Outcome = Literal["succeeded", "failed", "cancelled", "interrupted"]
+RunState = Literal["pending", "held", "running", "succeeded", "failed", "cancelled", "interrupted"]
 OUTCOMES: tuple[Outcome, ...] = ("succeeded", "failed", "cancelled", "interrupted")
 
 
@@ -100,7 +101,7 @@ class AttemptRow(msgspec.Struct, frozen=True):
 
 
 class RunRecord(msgspec.Struct, frozen=True):
-    """All that is known of a run. state: pending, held, running, or its outcome. due: when it was expected to start."""
+    """All that is known of a run. state: a RunState: where it is, or its outcome. due: when it was expected to start."""
 
     schedule_id: str
     scheduled: int

@@ -18,6 +18,7 @@ from rota.core.triggers import AnyTrigger, At, Cron, Every, Tick
 
 Misfire = Literal["skip", "once", "earliest", "all"]
 Overlap = Literal["allow", "skip", "queue_one", "queue_all", "cancel_previous"]
+Status = Literal["active", "paused", "finished"]
 SkipReason = Literal["misfire", "overlap", "paused", "excluded", "daylight_gap", "max_executions"]
 
 
@@ -64,7 +65,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise InvalidError("tags", self.tags, "at most 20 tags")
         for tag in self.tags:
             check_id("tags", tag)
-        if not isinstance(self.description, str) or len(self.description) > 1000:
+        description: object = self.description
+        if not isinstance(description, str) or len(description) > 1000:
             raise InvalidError("description", self.description, "text of at most 1000 characters")
         if self.misfire == "all" and self.overlap in ("skip", "queue_one", "cancel_previous"):
             raise InvalidError(
@@ -115,7 +117,7 @@ class StoredSchedule(msgspec.Struct, frozen=True):
         return self.schedule.id
 
     @property
-    def status(self) -> Literal["active", "paused", "finished"]:
+    def status(self) -> Status:
         if self.state.paused is not None:
             return "paused"
         return "finished" if self.state.next_tick is None else "active"

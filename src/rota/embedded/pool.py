@@ -104,7 +104,7 @@ class Pool:
         return None
 
     def _withdraw(self) -> bool:
-        """Stop being idle, if no permit is under way to this thread already: work came between looking and lying down."""
+        """Stop being idle, because work came after all; False if a permit is under way to this thread already."""
         with self._lock:
             if self._idle == 0:
                 return False

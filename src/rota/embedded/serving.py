@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Generic, Protocol, TypeVar
 
 from rota.app import App
+from rota.client import Client
 from rota.embedded.engine import Engine
-
-R_co = TypeVar("R_co", covariant=True)
-
-
-class Syncs(Protocol[R_co]):
-    """What serving asks of a client: to store the app's declared schedules."""
-
-    def sync(self, app: App, *, prune: bool = False) -> R_co: ...
+from rota.service.sync import SyncReport
 
 
-C = TypeVar("C", bound=Syncs[object])
-
-
-class Serving(Generic[C]):
+class Serving:
     """client: talks to the same store, in this process. report: what storing the app's schedules changed, once
     started."""
 
-    def __init__(self, engine: Engine, client: C, app: App) -> None:
-        self.engine = engine
-        self.client = client
-        self.app = app
-        self.report: object = None
+    def __init__(self, engine: Engine, client: Client, app: App) -> None:
+        self.engine: Engine = engine
+        self.client: Client = client
+        self.app: App = app
+        self.report: SyncReport = SyncReport()
 
     def start(self, *, prune: bool = False) -> None:
-        """Store what the app declares, then fire what is due. prune: delete schedules the app no longer declares."""
+        """Store what the app declares, then fire what is due. prune: delete schedules that the app no longer declares.
+        Raises StoreError, and InvalidError, ExistsError or ConflictError for a declaration that cannot be stored."""
         try:
             self.report = self.client.sync(self.app, prune=prune)
             self.engine.start()
@@ -40,10 +31,10 @@ class Serving(Generic[C]):
             raise
 
     def stop(self, grace: float | None = None) -> None:
-        """Stop gracefully: see Engine.stop."""
+        """Start nothing more, wait up to `grace` seconds for what runs, and hand back the rest."""
         self.engine.stop(grace)
 
-    def __enter__(self) -> C:
+    def __enter__(self) -> Client:
         self.start()
         return self.client
 
