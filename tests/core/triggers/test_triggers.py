@@ -54,6 +54,7 @@ def upcoming(trigger: AnyTrigger, n: int = 3, after: datetime = NOW) -> list[str
         ("@reboot", None),
         ("0 0 * * fri-mon", None),
         ("*/90 * * * *", None),
+        ("/5 * * * *", None),
         ("nonsense", None),
         ("every never", None),
         ("", None),

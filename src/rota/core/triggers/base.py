@@ -73,10 +73,10 @@ class Trigger(
         """The first tick after `after`."""
         first, last, exclusions = self._window
         found = self._following(after if after >= first else first - 1)
-        if found is None or found.at > last:
+        if found is None or found[0] > last:
             return None
-        if exclusions is not None and exclusions.holds(found.at):
-            return Tick(found.at, "excluded")
+        if exclusions is not None and exclusions.holds(found[0]):
+            return Tick(found[0], "excluded")
         return found
 
     def latest_tick(self, after: int, until: int) -> Tick | None:

@@ -161,6 +161,8 @@ def _unix(text: str, parts: list[str]) -> Pattern:
     if len(parts) != 5:
         allowed = "Unix cron has 5 fields: minute hour day-of-month month day-of-week, or @daily and kin"
         raise InvalidError("cron text", text, allowed)
+    if any(item.startswith("/") for part in parts for item in part.split(",")):
+        raise InvalidError("cron text", text, "before a step Unix cron wants * or a range, as in */5")
     minute, hour, day, month, weekday = parts
     minutes, hours = numbers(minute, _UNIX_MINUTE), numbers(hour, _UNIX_HOUR)
     days, weekdays = numbers(day, _UNIX_DAY).values, _unix_weekdays(weekday)
