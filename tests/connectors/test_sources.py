@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -325,3 +326,35 @@ def test_neighbours_that_do_not_meet_are_cut_again() -> None:
     assert (redo.number, redo.start, redo.end) == (1, 13, 20)
     (swallowed,) = recut(zip(chunks, [Extent(0, 25), Extent(10, 20), Extent(20, 30)], strict=True))
     assert (swallowed.start, swallowed.end) == (25, 25)
+
+
+def test_a_guess_that_is_fooled_is_found_out_and_cut_again(tmp_path: Path) -> None:
+    inner = "".join(f"{i},not a record\n" for i in range(200))
+    path = write(tmp_path / "x.csv", "id,text\n" + "".join(f'{i},"\n{inner}"\n' for i in range(20)))
+    driven = drive(path, ChunkSize(bytes=1000))
+    assert driven.rounds > 0
+    assert driven.values() == [{"id": str(i), "text": "\n" + inner} for i in range(20)]
+    assert drive(Csv(path, cuts="scan"), ChunkSize(bytes=1000)).rounds == 0
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.json", "x.jsonl.gz"])
+def test_memory_does_not_grow_with_the_chunk(tmp_path: Path, name: str) -> None:
+    line = '{"id": %d, "text": "' + "x" * 200 + '"}'
+    lines = [line % i for i in range(80_000)]
+    text = {"x.json": "[" + ",\n".join(lines) + "]", "x.csv": "id\n" + "\n".join("y" * 200 for _ in lines)}.get(
+        name, "\n".join(lines)
+    )
+    path = write(tmp_path / name, gzip.compress(text.encode(), 1) if name.endswith("gz") else text)
+    del lines, text
+    source = open_source(path, tmp_path / "spool")
+    chunk_size = ChunkSize(items=100_000)
+    if name == "x.jsonl.gz":
+        chunk_size = ChunkSize(items=10_000)  # a spooled chunk is held once while it is written
+    tracemalloc.start()
+    try:
+        count = sum(len(block.values) for chunk in source.plan(chunk_size) for block in source.read(chunk))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == 80_000
+    assert peak < 16 << 20  # the decoded items alone are 40 MiB
