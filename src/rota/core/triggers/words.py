@@ -1,7 +1,8 @@
 """A cron pattern in English.
 
 Written here rather than taken from cron-descriptor: that library takes 40 ms to import, which every start of the CLI
-and every cold function would pay, and it misreads L-n, nW in lists, ranges that wrap and Vixie's "either day" rule.
+and every cold function would pay; it drops the W of L-3W, says "15W" for a list with W, and "or" for `0 0 */2 * mon`,
+where Vixie's rule wants both days to match.
 """
 
 from __future__ import annotations
