@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from rota.core.triggers.instants import to_datetime
 from rota.core.triggers.zones import zone_info
 
@@ -22,7 +24,7 @@ def span(ms: int) -> str:
         return f"{ms} ms"
     if ms < 60_000:
         return f"{ms / 1000:.3g} s"
-    for (large, size), (small, part) in zip(_UNITS, _UNITS[1:], strict=False):
+    for (large, size), (small, part) in itertools.pairwise(_UNITS):
         if ms >= size:
             rest = ms % size // part
             return f"{ms // size} {large} {rest} {small}" if rest else f"{ms // size} {large}"

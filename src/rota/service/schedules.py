@@ -130,17 +130,16 @@ def _kept(stored: StoredSchedule | None, schedule_id: str) -> StoredSchedule:
 
 def pause(store: ScheduleStore, schedule_id: str, by: str, reason: str, now: int) -> StoredSchedule:
     """Fire nothing from now on. Runs that were accepted go on. ConflictError if it is paused or finished already."""
-    if not isinstance(reason, str) or len(reason) > 1000:
-        raise InvalidError("reason", reason, "text of at most 1000 characters", schedule=schedule_id)
+    said = _text("reason", reason)
 
-    def make(stored: StoredSchedule, rows: Sequence[TickRow]) -> Edit:
+    def make(stored: StoredSchedule, _rows: Sequence[TickRow]) -> Edit:
         if stored.state.paused is not None:
             raise ConflictError(f"schedule {schedule_id!r} is {stored.state.paused} already", schedule=schedule_id)
         if stored.state.next_tick is None:
             raise ConflictError(
                 f"schedule {schedule_id!r} is finished: there is no tick left to pause", schedule=schedule_id
             )
-        return Edit(_with(stored, paused=Pause(by, now, reason)))
+        return Edit(_with(stored, paused=Pause(by, now, said)))
 
     return _kept(edit(store, schedule_id, now, make), schedule_id)
 
@@ -149,7 +148,7 @@ def resume(store: ScheduleStore, schedule_id: str, now: int) -> StoredSchedule:
     """Go on with the first tick after `now`; those that passed become one row, skipped as paused. ConflictError if it is
     not paused."""
 
-    def make(stored: StoredSchedule, rows: Sequence[TickRow]) -> Edit:
+    def make(stored: StoredSchedule, _rows: Sequence[TickRow]) -> Edit:
         if stored.state.paused is None:
             raise ConflictError(f"schedule {schedule_id!r} is not paused: it is {stored.status}", schedule=schedule_id)
         return resumed(stored, now)
@@ -220,7 +219,7 @@ def _undecided(store: ScheduleStore, definition: Schedule, rows: Sequence[TickRo
 def delete(store: ScheduleStore, runs: RunStore, schedule_id: str, now: int) -> None:
     """Remove it and cancel its runs that are pending or held; running ones go on. Ledger and history stay."""
 
-    def make(stored: StoredSchedule, rows: Sequence[TickRow]) -> Edit:
+    def make(_stored: StoredSchedule, rows: Sequence[TickRow]) -> Edit:
         waiting = [key for state in ("pending", "held") for key in _keys(runs, schedule_id, state)]
         new = [RunKey(schedule_id, row.scheduled) for row in rows if row.outcome == "fired"]
         return Edit(None, cancel=tuple(dict.fromkeys([*waiting, *new])))
@@ -255,6 +254,12 @@ def trigger(store: ScheduleStore, runs: RunStore, schedule_id: str, payload: byt
                 return run
         at += 1
     raise ConflictError(f"schedule {schedule_id!r} is triggered too often: no run id is free", schedule=schedule_id)
+
+
+def _text(field: str, value: object) -> str:
+    if not isinstance(value, str) or len(value) > 1000:
+        raise InvalidError(field, value, "text of at most 1000 characters")
+    return value
 
 
 def _with(stored: StoredSchedule, *, paused: Pause | None) -> StoredSchedule:

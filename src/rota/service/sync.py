@@ -67,7 +67,9 @@ def sync(
         redefined(store, row, schedule, (), now)
     new = [schedule for schedule in declared if schedule.id not in stored]
     create(store, new, now)
-    updated, unchanged, back = [], [], []
+    updated: list[str] = []
+    unchanged: list[str] = []
+    back: list[str] = []
     for name, row in stored.items():
         orphaned = _is_orphan(row, owner)
         if row.schedule == wanted[name] and not orphaned:

@@ -35,7 +35,10 @@ def why(schedules: ScheduleStore, runs: RunStore, schedule_id: str, when: object
     try:
         stored = find(schedules, schedule_id)
     except NotFoundError:
-        return _deleted(schedules, runs, schedule_id, when)
+        remembered = _deleted(schedules, runs, schedule_id, when)
+        if remembered is None:
+            raise
+        return remembered
     zone = stored.schedule.trigger.timezone
     found = _instants(when, zone)
     for at in found:
@@ -138,7 +141,9 @@ def _undecided(stored: StoredSchedule, tick: Tick, now: int) -> str:
     if state.next_tick is not None and tick.at >= state.next_tick:
         if state.paused is not None:
             return f"{head} does not fire: the schedule is {state.paused}."
-        return f"{head} is due since {span(now - tick.at)}, but no engine has decided on it yet: is `rota serve` running?"
+        return (
+            f"{head} is due since {span(now - tick.at)}, but no engine has decided on it yet: is `rota serve` running?"
+        )
     if tick.at <= state.created:
         return f"{head} did not fire: the schedule was made only at {shown(state.created, zone)}."
     if spent and state.next_tick is None:
@@ -156,11 +161,12 @@ def _no_tick(stored: StoredSchedule, at: int) -> str:
     before, after = trigger.latest_tick(-EVER, at), trigger.next_tick(at)
     near = [shown(tick.at, zone) for tick in (before, after) if tick is not None]
     nearest = f"the nearest {'are' if len(near) > 1 else 'is'} {' and '.join(near)}" if near else "it has none at all"
-    head = f"{stored.id} has no tick at {shown(at, zone)}"
-    return f"{head}: {reason}; {nearest}." if reason else f"{shown(at, zone)} is not a tick of {stored.id}; {nearest}."
+    if reason is not None:
+        return f"{stored.id} has no tick of its own at that time: {reason}; {nearest}."
+    return f"{shown(at, zone)} is not a tick of {stored.id}; {nearest}."
 
 
-def _deleted(schedules: ScheduleStore, runs: RunStore, schedule_id: str, when: object) -> str:
+def _deleted(schedules: ScheduleStore, runs: RunStore, schedule_id: str, when: object) -> str | None:
     """What ledger and history still say of a schedule that is gone, or of a one-off without a schedule."""
     for at in _instants(when, "UTC"):
         row = schedules.tick_at(schedule_id, at)
@@ -169,5 +175,4 @@ def _deleted(schedules: ScheduleStore, runs: RunStore, schedule_id: str, when: o
         record = runs.get(RunKey(schedule_id, at))
         if record is not None:
             return f"{schedule_id} is a run of its own, for {shown(at, 'UTC')}: {_course(record, 'UTC')}."
-    find(schedules, schedule_id)
-    return f"{schedule_id} was made just now."
+    return None
