@@ -42,8 +42,9 @@ def _cannot_wait(_seconds: float) -> None:
 class Client:
     """What `rota.connect` gives. Safe to share between threads. Use it as a context manager, or close it.
 
-    schedules, runs, queues, dead_letters: the services. app: its tasks are the only ones that targets may name. actor: who is
-    said to have paused a schedule. notify: called after a write that an engine in this process should look at."""
+    schedules, runs, queues, dead_letters: the services. app: its tasks are the only ones that targets may name. actor:
+    who is said to have paused a schedule. notify: called after a write that an engine in this process should look
+    at."""
 
     def __init__(
         self,
@@ -85,11 +86,11 @@ class Client:
         tags: Sequence[str] = (),
         description: str = "",
     ) -> str:
-        """Do it once, at `when` (aware datetime, ISO text with an offset, or epoch seconds; what is past is done at once), and
-        answer the run id.
+        """Do it once, at `when` (aware datetime, ISO text with an offset, or epoch seconds; what is past is done at
+        once), and answer the run id.
 
-        Without an id this is a run and no more: the cheapest thing there is. With one it is a schedule, which can be listed,
-        paused, updated and deleted; then an id that is taken raises ExistsError. timeout: seconds."""
+        Without an id this is a run and no more: the cheapest thing there is. With one it is a schedule, which can be
+        listed, paused, updated and deleted; then an id that is taken raises ExistsError. timeout: seconds."""
         at = when_ms("when", when)
         if id is not None:
             trigger = At(when)
@@ -123,8 +124,8 @@ class Client:
         timeout: float | None = None,
         delivery: Delivery = "at_least_once",
     ) -> list[str]:
-        """One-offs in bulk: rows of (when, payload). One transaction, all or none; answers the run ids in the same order.
-        It takes about 300 bytes of memory a row while it runs, so cut what has more than some millions."""
+        """One-offs in bulk: rows of (when, payload). One transaction, all or none; answers the run ids in the same
+        order. It takes about 300 bytes of memory a row while it runs, so cut what has more than some millions."""
         spec = self._spec(target, retry, timeout, delivery)
         given = rows if isinstance(rows, Sequence) else list(rows)
         runs = []
@@ -137,8 +138,8 @@ class Client:
         return [run.id for run in runs]
 
     def sync(self, app: App, *, prune: bool = False) -> SyncReport:
-        """Store what `app` declares: new schedules are created, changed ones updated, unchanged ones keep their state. Those it
-        no longer declares are paused and reported, or deleted with prune=True."""
+        """Store what `app` declares: new schedules are created, changed ones updated, unchanged ones keep their state.
+        Those it no longer declares are paused and reported, or deleted with prune=True."""
         declared = list(app.schedules.values())
         report = sync(
             self._schedules_store,

@@ -39,8 +39,8 @@ class DeadLetters:
     def redrive(
         self, ids: str | Iterable[str] = (), *, every: bool = False, schedule: str | None = None
     ) -> builtins.list[str]:
-        """Run them again, with the same run ids and all attempts anew; answers the ids. Name ids, or a schedule, or all with
-        every=True. NotFoundError for an id that is no dead letter; then nothing is redriven."""
+        """Run them again, with the same run ids and all attempts anew; answers the ids. Name ids, or a schedule, or all
+        with every=True. NotFoundError for an id that is no dead letter; then nothing is redriven."""
         done = self._carry_out(ids, every, schedule, lambda keys: self._store.redrive(keys, self._clock.now()))
         self._notify()
         return done

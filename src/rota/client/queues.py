@@ -37,8 +37,8 @@ class Queues:
         return len(messages)
 
     def receive(self, queue: str, *, limit: int = 1, visibility: float = 30, wait: float = 0) -> list[Message]:
-        """Up to `limit` messages, hidden from others for `visibility` seconds; what is not acknowledged by then is received
-        again. wait: seconds to wait for the first one. A message's `body` is JSON."""
+        """Up to `limit` messages, hidden from others for `visibility` seconds; what is not acknowledged by then is
+        received again. wait: seconds to wait for the first one. A message's `body` is JSON."""
         check_id("queue", queue)
         most = check_limit(limit, 1000)
         hidden = round(_seconds("visibility", visibility, _WEEK) * 1000)
@@ -52,7 +52,8 @@ class Queues:
             left, step = left - pause, min(step * 1.5, _LONGEST)
 
     def ack(self, receipts: str | Iterable[str]) -> list[bool]:
-        """Remove received messages, by their `receipt`; False for one that is void, because another received it since."""
+        """Remove received messages, by their `receipt`; False for one that is void, because another received it
+        since."""
         return self._store.ack([receipts] if isinstance(receipts, str) else list(receipts))
 
     def sizes(self) -> dict[str, int]:

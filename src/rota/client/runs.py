@@ -57,7 +57,8 @@ class Runs:
         )
 
     def cancel(self, id: str) -> RunRecord:
-        """End a pending or held run, ask a running one to stop; answers what it is now. ConflictError if it has ended."""
+        """End a pending or held run, ask a running one to stop; answers what it is now. ConflictError if it has
+        ended."""
         record = self.get(id)
         if record.state in OUTCOMES or not self._store.cancel([run_key(id)], self._clock.now()):
             raise ConflictError(f"run {id!r} has ended already: {self.get(id).state}", run=id)

@@ -49,7 +49,8 @@ class ScheduleChanges(TypedDict, total=False):
 
 
 class Schedules:
-    """Schedules by id. Every call may raise StoreError; those that take an id raise NotFoundError, which names near ids."""
+    """Schedules by id. Every call may raise StoreError; those that take an id raise NotFoundError, which names near
+    ids."""
 
     def __init__(
         self,
@@ -86,8 +87,8 @@ class Schedules:
     ) -> StoredSchedule:
         """Store a schedule; its first tick is the first one after now (a one-off in the past fires at once).
 
-        target: a task, "task:NAME", "queue:NAME", a URL or a target value. payload: JSON, at most 256 KiB. grace, timeout:
-        seconds. Raises InvalidError, NeverFiresError, ExistsError; then nothing is stored."""
+        target: a task, "task:NAME", "queue:NAME", a URL or a target value. payload: JSON, at most 256 KiB. grace,
+        timeout: seconds. Raises InvalidError, NeverFiresError, ExistsError; then nothing is stored."""
         made = define_schedule(
             id,
             trigger,
@@ -132,8 +133,8 @@ class Schedules:
         )
 
     def update(self, id: str, **changes: Unpack[ScheduleChanges]) -> StoredSchedule:
-        """Change parts of the definition. The next tick stays unless the trigger differs. Raises what `create` raises, and
-        ConflictError if others keep changing it at the same time."""
+        """Change parts of the definition. The next tick stays unless the trigger differs. Raises what `create` raises,
+        and ConflictError if others keep changing it at the same time."""
         redefine = _redefinition(changes)
         updated = schedules.update(self._store, id, redefine, self._clock.now(), self._tasks)
         self._notify()
@@ -146,28 +147,31 @@ class Schedules:
         return preview.preview(self._store, stored, definition, self._clock.now(), self._tasks)
 
     def pause(self, id: str, reason: str = "") -> StoredSchedule:
-        """Fire nothing until `resume`; runs that were accepted go on. ConflictError if it is paused or finished already."""
+        """Fire nothing until `resume`; runs that were accepted go on. ConflictError if it is paused or finished
+        already."""
         paused = schedules.pause(self._store, id, self._actor, reason, self._clock.now())
         self._notify()
         return paused
 
     def resume(self, id: str) -> StoredSchedule:
-        """Go on with the next tick. Those that passed are one row of the ledger, skipped as paused. ConflictError if it is
-        not paused."""
+        """Go on with the next tick. Those that passed are one row of the ledger, skipped as paused. ConflictError if it
+        is not paused."""
         resumed = schedules.resume(self._store, id, self._clock.now())
         self._notify()
         return resumed
 
     def trigger(self, id: str, *, payload: object = None) -> str:
-        """Run it now, and answer the run id. This ignores pause and overlap policy and does not count as an execution, but
-        while the run is open a tick may find it in its way. payload: instead of the schedule's own; None keeps that."""
+        """Run it now, and answer the run id. This ignores pause and overlap policy and does not count as an execution,
+        but while the run is open a tick may find it in its way. payload: instead of the schedule's own; None keeps
+        that."""
         body = None if payload is None else encode_payload(payload)
         run = schedules.trigger(self._store, self._runs, id, body, self._clock.now())
         self._notify()
         return run.id
 
     def delete(self, id: str) -> None:
-        """Remove it and cancel its pending and held runs; running ones go on. Its ledger and its runs stay on record."""
+        """Remove it and cancel its pending and held runs; running ones go on. Its ledger and its runs stay on
+        record."""
         schedules.delete(self._store, self._runs, id, self._clock.now())
         self._notify()
 
@@ -186,8 +190,8 @@ class Schedules:
         return rows
 
     def why(self, id: str, when: When) -> str:
-        """Why it fired, or did not fire, at `when`: always a sentence. Text without offset is read in the schedule's zone,
-        so that one can ask for a time that does not exist there."""
+        """Why it fired, or did not fire, at `when`: always a sentence. Text without offset is read in the schedule's
+        zone, so that one can ask for a time that does not exist there."""
         return why(self._store, self._runs, id, when, self._clock.now())
 
 
@@ -199,7 +203,8 @@ def check_limit(limit: object, most: int = MOST_ROWS) -> int:
 
 
 def _redefinition(changes: ScheduleChanges) -> Callable[[Schedule], Schedule]:
-    """A function that gives a definition those changes; InvalidError where they are wrong whatever the definition is."""
+    """A function that gives a definition those changes; InvalidError where they are wrong whatever the definition
+    is."""
     allowed = ScheduleChanges.__annotations__
     values: dict[str, Any] = dict(changes)
     for name in values:

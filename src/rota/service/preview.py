@@ -1,7 +1,7 @@
 """Use case: what an update would change, before anybody makes it.
 
-The ticks that fire under both definitions are walked side by side over the next year. A tick that goes and one that comes
-with no tick that stays between them are one tick that moved.
+The ticks that fire under both definitions are walked side by side over the next year. A tick that goes and one that
+comes with no tick that stays between them are one tick that moved.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ WALKED = 100_000
 
 
 class UpdatePlan(msgspec.Struct, frozen=True):
-    """What an update changes. fields: those that differ. added, removed, moved: how many ticks that fire, from `start` to
-    `until`, which is a year later, or less where a definition has more ticks than are compared. *_examples: the first of
-    them, in the new trigger's zone. before_count, after_count: ticks in the whole year (where it was not compared as a whole,
-    those are included that an exclusion skips)."""
+    """What an update changes. fields: those that differ. added, removed, moved: how many ticks that fire, from `start`
+    to `until`, which is a year later, or less where a definition has more ticks than are compared. *_examples: the
+    first of them, in the new trigger's zone. before_count, after_count: ticks in the whole year (where it was not
+    compared as a whole, those are included that an exclusion skips)."""
 
     before: Schedule
     after: Schedule
@@ -86,7 +86,8 @@ def preview(
 
 
 class _Walk:
-    """The ticks of a schedule that fire in the year after `now`, as far as they are walked; count: in the whole year."""
+    """The ticks of a schedule that fire in the year after `now`, as far as they are walked; count: in the whole
+    year."""
 
     def __init__(self, stored: StoredSchedule, now: int) -> None:
         self.until = now + YEAR

@@ -1,8 +1,9 @@
 """Use cases: make, find, change and remove schedules, and run one by hand.
 
-A change first decides on the ticks that are due already, by the definition that was in force when they came due, and is stored
-together with those decisions, in one transaction and only if nobody changed the schedule in between. Who loses that race
-reads again and tries again, a few times. So no tick is lost or fired twice by an update, a pause or a deletion.
+A change first decides on the ticks that are due already, by the definition that was in force when they came due, and is
+stored together with those decisions, in one transaction and only if nobody changed the schedule in between. Who loses
+that race reads again and tries again, a few times. So no tick is lost or fired twice by an update, a pause or a
+deletion.
 """
 
 from __future__ import annotations
@@ -80,8 +81,9 @@ def edit(
 ) -> StoredSchedule | None:
     """Decide on what is due, then change the schedule as `make` says; answers what is stored then, None if it is gone.
 
-    make: is given the schedule with nothing due any more and the ledger rows just decided but not stored yet; answers None
-    where there is nothing to change. It may be called several times. ConflictError if others keep changing the schedule."""
+    make: is given the schedule with nothing due any more and the ledger rows just decided but not stored yet; answers
+    None where there is nothing to change. It may be called several times. ConflictError if others keep changing the
+    schedule."""
     tries = 0
     while tries < TRIES:
         stored = find(store, schedule_id)
@@ -145,8 +147,8 @@ def pause(store: ScheduleStore, schedule_id: str, by: str, reason: str, now: int
 
 
 def resume(store: ScheduleStore, schedule_id: str, now: int) -> StoredSchedule:
-    """Go on with the first tick after `now`; those that passed become one row, skipped as paused. ConflictError if it is
-    not paused."""
+    """Go on with the first tick after `now`; those that passed become one row, skipped as paused. ConflictError if it
+    is not paused."""
 
     def make(stored: StoredSchedule, _rows: Sequence[TickRow]) -> Edit:
         if stored.state.paused is None:
@@ -169,8 +171,8 @@ def update(
     now: int,
     tasks: Container[str] | None = None,
 ) -> StoredSchedule:
-    """Change the definition. The next tick is kept unless the trigger differs, then it is the first one after `now`. Raises
-    InvalidError, NeverFiresError, NotFoundError, ConflictError."""
+    """Change the definition. The next tick is kept unless the trigger differs, then it is the first one after `now`.
+    Raises InvalidError, NeverFiresError, NotFoundError, ConflictError."""
 
     def make(stored: StoredSchedule, rows: Sequence[TickRow]) -> Edit | None:
         definition = redefine(stored.schedule)
@@ -183,8 +185,8 @@ def update(
 def redefined(
     store: ScheduleStore, stored: StoredSchedule, definition: Schedule, rows: Sequence[TickRow], now: int
 ) -> Edit | None:
-    """The edit that gives `stored` another definition; None if it has that one already. rows: ledger rows decided, not yet
-    stored. NeverFiresError if a new trigger has no tick left."""
+    """The edit that gives `stored` another definition; None if it has that one already. rows: ledger rows decided, not
+    yet stored. NeverFiresError if a new trigger has no tick left."""
     if definition == stored.schedule:
         return None
     changed, state = definition.trigger != stored.schedule.trigger, stored.state
@@ -237,8 +239,9 @@ def _keys(runs: RunStore, schedule_id: str, state: str) -> list[RunKey]:
 
 
 def trigger(store: ScheduleStore, runs: RunStore, schedule_id: str, payload: bytes | None, now: int) -> Run:
-    """Run it now, whatever its pause, overlap policy and max_executions say, none of which it changes. The run is named for the
-    first millisecond from `now` that no tick and no other run has. payload: JSON, or None for the schedule's own."""
+    """Run it now, whatever its pause, overlap policy and max_executions say, none of which it changes. The run is named
+    for the first millisecond from `now` that no tick and no other run has. payload: JSON, or None for the schedule's
+    own."""
     stored = find(store, schedule_id)
     at = now
     for _ in range(_PAGE):

@@ -1,7 +1,7 @@
 """Use case: at the start of an engine, make the stored schedules of an app those that it declares.
 
-Unchanged definitions keep their state. What the app no longer declares is paused and reported, never silently kept or lost;
-declared again, it goes on.
+Unchanged definitions keep their state. What the app no longer declares is paused and reported, never silently kept or
+lost; declared again, it goes on.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ _PAGE = 1000
 
 
 class SyncReport(msgspec.Struct, frozen=True):
-    """Ids of schedules. unchanged: kept with their state. orphaned: stored for this app but no longer declared, and therefore
-    paused. deleted: the same, but pruned. resumed: of unchanged and updated ones, those that had been orphaned before."""
+    """Ids of schedules. unchanged: kept with their state. orphaned: stored for this app but no longer declared, and
+    therefore paused. deleted: the same, but pruned. resumed: of unchanged and updated ones, those that had been
+    orphaned before."""
 
     created: tuple[str, ...] = ()
     updated: tuple[str, ...] = ()
@@ -46,9 +47,9 @@ def sync(
     tasks: Container[str] | None = None,
     prune: bool = False,
 ) -> SyncReport:
-    """Store what the app `owner` declares. prune: delete what it no longer declares instead of pausing it. All is checked
-    before anything is stored: InvalidError, NeverFiresError, ConflictError for an id that belongs to another app or was made
-    by hand."""
+    """Store what the app `owner` declares. prune: delete what it no longer declares instead of pausing it. All is
+    checked before anything is stored: InvalidError, NeverFiresError, ConflictError for an id that belongs to another
+    app or was made by hand."""
     wanted = {schedule.id: schedule for schedule in declared}
     stored = {row.id: row for row in store.get(list(wanted))}
     for schedule in declared:

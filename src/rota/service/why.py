@@ -1,7 +1,7 @@
 """Use case: why did this schedule fire, or not fire, at that time? Always answered in a sentence.
 
-Asked in this order: the ledger, which is what happened; a run started by hand; the trigger, which knows what is a tick at
-all; and the schedule's state, which knows what is still to come, or why nothing was decided.
+Asked in this order: the ledger, which is what happened; a run started by hand; the trigger, which knows what is a tick
+at all; and the schedule's state, which knows what is still to come, or why nothing was decided.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ _SPECIAL = {
 
 
 def why(schedules: ScheduleStore, runs: RunStore, schedule_id: str, when: object, now: int) -> str:
-    """A sentence on what became, or will become, of the schedule at `when`: aware datetime, epoch seconds or ISO text, which
-    is read in the schedule's zone if it has no offset. NotFoundError if neither the schedule nor a trace of it is there."""
+    """A sentence on what became, or will become, of the schedule at `when`: aware datetime, epoch seconds or ISO text,
+    which is read in the schedule's zone if it has no offset. NotFoundError if neither the schedule nor a trace of it is
+    there."""
     try:
         stored = find(schedules, schedule_id)
     except NotFoundError:
@@ -56,8 +57,8 @@ def why(schedules: ScheduleStore, runs: RunStore, schedule_id: str, when: object
 
 
 def instants_in(field: str, when: object, zone: str) -> list[int]:
-    """The instants, in epoch ms, that a user's time may mean: two where wall-clock text without offset comes twice in `zone`,
-    and for one that does not exist there the reading with the offset before the change."""
+    """The instants, in epoch ms, that a user's time may mean: two where wall-clock text without offset comes twice in
+    `zone`, and for one that does not exist there the reading with the offset before the change."""
     if isinstance(when, str):
         try:
             wall = datetime.fromisoformat(when)
