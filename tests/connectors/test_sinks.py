@@ -44,6 +44,7 @@ def fill(sink_text: SinkText, run: str = "r1", chunks: int = 3) -> list[Part]:
         worker = open_sink(sink_text)
         worker.prepare(run)
         written[n] = worker.write(chunk(n), results(n))
+    sink.sync(written.values())
     return [written[n] for n in range(chunks)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,27 +18,41 @@ def sync_directory(directory: Path) -> None:
         os.close(handle)
 
 
+def sync_files(paths: Iterable[Path]) -> None:
+    """Makes files, by content and name, survive power loss; many at once cost far less than one by one."""
+    directories = set()
+    for path in paths:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        directories.add(path.parent)
+    for directory in directories:
+        sync_directory(directory)
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A `named_file` whose name survives power loss, too."""
+    """A `named_file` that survives power loss when the block has been left."""
     with named_file(path) as out:
         yield out
+        out.flush()
+        os.fsync(out.fileno())
     sync_directory(path.parent)
 
 
 @contextlib.contextmanager
 def named_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write; on leaving it is synced and takes its name, on an exception it vanishes.
+    """A file to write; on leaving it takes its name, on an exception it vanishes.
 
-    Two writers of the same path do not disturb each other: the last to finish wins, whole. The name itself is durable
-    after `sync_directory`, of which one serves any number of files.
+    Two writers of the same path do not disturb each other: the last to finish wins, whole. A crash of the process
+    leaves the file whole or absent; against power loss it needs `sync_files`.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with draft.open("wb") as out:
             yield out
-            out.flush()
-            os.fsync(out.fileno())
         draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)

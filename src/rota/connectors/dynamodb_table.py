@@ -112,7 +112,7 @@ class DynamoTableSink:
             sink=self._table,
         )
 
-    def sync(self) -> None:
+    def sync(self, parts: Iterable[Part]) -> None:
         """What DynamoDB has taken is durable."""
 
     def refusal(self, result: object) -> str | None:

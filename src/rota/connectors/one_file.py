@@ -16,7 +16,7 @@ from typing import BinaryIO, Self
 
 import msgspec
 
-from rota.connectors.atomic import atomic_file, sync_directory
+from rota.connectors.atomic import atomic_file
 from rota.connectors.options import OneFile
 from rota.connectors.part_files import PartDirectory
 from rota.connectors.place import BLOCK
@@ -53,8 +53,8 @@ class OneFileSink:
     def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int = 0) -> Part:
         return self._parts.write(chunk, results, revision)
 
-    def sync(self) -> None:
-        sync_directory(self._directory)
+    def sync(self, parts: Iterable[Part]) -> None:
+        self._parts.sync(parts)
 
     def refusal(self, result: object) -> str | None:
         return self._parts.encoding().refusal(result)

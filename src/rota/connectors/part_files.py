@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from rota.connectors.atomic import create_once, named_file, sync_directory
+from rota.connectors.atomic import create_once, named_file, sync_files
 from rota.connectors.options import Parts, ResultFormat
 from rota.connectors.result_formats import Encoding, open_encoding
 from rota.core.chunk import Chunk
@@ -104,6 +104,10 @@ class PartDirectory:
                 size += len(data)
         return Part(name, counted.items, size, digest.hexdigest())
 
+    def sync(self, parts: Iterable[Part]) -> None:
+        """Makes the parts durable."""
+        sync_files(self.directory / part.name for part in parts)
+
     def discard(self, run_id: str) -> None:
         """Removes the run's parts and marker, and the directory if nothing else is in it."""
         if self.owner() != run_id:
@@ -144,8 +148,8 @@ class PartFilesSink:
     def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int = 0) -> Part:
         return self._parts.write(chunk, results, revision)
 
-    def sync(self) -> None:
-        sync_directory(self._parts.directory)
+    def sync(self, parts: Iterable[Part]) -> None:
+        self._parts.sync(parts)
 
     def refusal(self, result: object) -> str | None:
         return self._parts.encoding().refusal(result)

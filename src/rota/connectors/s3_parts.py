@@ -116,7 +116,7 @@ class S3PartsSink:
             self._call("put_object", Key=self._prefix + name, Body=body)
         return Part(name, counted.items, size, digest.hexdigest())
 
-    def sync(self) -> None:
+    def sync(self, parts: Iterable[Part]) -> None:
         """What S3 has taken is durable."""
 
     def refusal(self, result: object) -> str | None:

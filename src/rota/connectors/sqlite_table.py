@@ -139,7 +139,7 @@ class SqliteTableSink:
         insert = f"INSERT INTO {_quoted(self._table)} ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
         return f"{insert} ON CONFLICT ({_quoted(self._key)}) DO {f'UPDATE SET {updates}' if updates else 'NOTHING'}"
 
-    def sync(self) -> None:
+    def sync(self, parts: Iterable[Part]) -> None:
         """A transaction that has ended is durable."""
 
     def refusal(self, result: object) -> str | None:

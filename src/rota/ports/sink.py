@@ -21,8 +21,9 @@ class Sink(Protocol):
       exception from `results` leaves nothing of the chunk, or all of it. It pulls blocks of results as it goes and
       holds a bounded amount (a format that must, one chunk). Results are in the order of their items. `revision` 0 is
       the batch run, n the nth redrive, whose results come in addition.
-    - `sync` makes everything durable that any process has written so far. One call serves many chunks: the engine calls
-      it before it commits a group of ledger marks, since a mark must not outlive its part.
+    - `sync` makes parts durable, whichever process wrote them. One call serves many: the engine calls it before it
+      commits a group of ledger marks, since a mark must not outlive its part. Until then a part survives a crash of the
+      process, but perhaps not a loss of power.
     - `refusal` tells why one result cannot be written, or None: it singles out the items to blame after `write` has
       raised `InvalidError`.
     - `finish` gets every part, by chunk and revision, in order; afterwards all of them are where the user wants them.
@@ -36,7 +37,7 @@ class Sink(Protocol):
 
     def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int = 0) -> Part: ...
 
-    def sync(self) -> None: ...
+    def sync(self, parts: Iterable[Part]) -> None: ...
 
     def refusal(self, result: object) -> str | None: ...
 
