@@ -1,12 +1,12 @@
-"""Was every promise kept? In the manner of the Jepsen analysis of Chronos: what should have happened is computed anew, from the
-triggers and the acknowledgements, and held against the ledger and against what the tasks themselves wrote down.
+"""Was every promise kept? In the manner of the Jepsen analysis of Chronos: what should have happened is computed anew,
+from the triggers and the acknowledgements, and held against the ledger and what the tasks themselves wrote down.
 
-    ledger       every nominal tick, from the creation of its schedule to the last one decided, is covered by exactly one row, and
-                 no row covers or counts anything else
+    ledger       every nominal tick, from the creation of its schedule to the last one decided, is covered by exactly
+                 one row, and no row covers or counts anything else
     firings      a run belongs to every fired tick and to no skipped one; no more than max_executions
-    one-offs     what was acknowledged is stored, and ran; at least once, or at most once
-    attempts     nothing runs that was not accepted, nor early; attempts of a run are numbered from 1 and never backwards; one
-                 engine runs an attempt once, and no two runs of a schedule at once unless it allows that
+    one-offs     what was acknowledged is stored, and ran: at least once, or at most once
+    attempts     nothing runs that was not accepted, nor early; attempts of a run are numbered from 1, never backwards;
+                 one engine runs an attempt once, and no two runs of a schedule at once unless it allows that
     end          nothing is open, and the file is sound
 
 The checker uses of rota only the triggers (which have vectors of their own) and never the code that decides.
@@ -17,10 +17,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
+from tests.crash.history import History, Kept, Line, Row
+
 from rota.core.ids import parse_run_id, run_id
 from rota.core.schedule import StoredSchedule
 from rota.core.triggers import At
-from tests.crash.history import History, Kept, Line, Row
 
 ENDED = frozenset({"succeeded", "failed", "cancelled", "interrupted"})
 ONE_AT_A_TIME = frozenset({"skip", "queue_one", "queue_all"})
@@ -83,9 +84,9 @@ def _tiles(ticks: list[int], rows: list[Row]) -> Iterator[str]:
         covered.update(inside)
         if not inside or inside[0] != row.first or inside[-1] != row.last:
             yield f"the ledger row {row} does not begin and end at a tick"
-        elif len(inside) != row.count:
+        elif len(inside) != row.ticks:
             yield f"the ledger row {row} covers {len(inside)} ticks"
-        if row.outcome == "fired" and row.count != 1:
+        if row.outcome == "fired" and row.ticks != 1:
             yield f"the ledger row {row} stands for several firings"
     for tick in ticks:
         if covered[tick] != 1:
@@ -175,7 +176,7 @@ def _lives(history: History) -> Iterator[str]:
 
 
 def _step(history: History, line: Line, begun: set[tuple[str, int]], going: dict[str, set[str]]) -> Iterable[str]:
-    problems = []
+    problems: list[str] = []
     if line.kind == "ready":
         return problems
     name = line.run.partition("@")[0]

@@ -10,12 +10,13 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.crash.history import read_lines
+
 from rota.core.errors import ConflictError
 from rota.embedded.sqlite.file import SqliteFile
 from rota.embedded.system import SystemClock
 from rota.ports.schedules import ScheduleQuery
 from rota.service import schedules
-from tests.crash.history import read_lines
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -62,8 +63,8 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def bombard(place: Field, kills: int, seed: int) -> int:
-    """Kill the engine `kills` times while the meddler goes on, then let all that was begun come to its end; answers how many
-    engines had begun to serve."""
+    """Kill the engine `kills` times while the meddler goes on, then let all that was begun come to its end; answers how
+    many engines had begun to serve."""
     dice = random.Random(seed)
     other = meddler(place, f"{seed}-0")
     try:

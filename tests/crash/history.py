@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
     first: int
     last: int
-    count: int
+    ticks: int
     outcome: str
     reason: str | None
 
@@ -98,8 +98,8 @@ def _runs(file: SqliteFile) -> dict[str, Kept]:
     specs = {number: msgspec.json.decode(body, type=RunSpec) for number, body in read("SELECT id, body FROM specs")}
     rows = read(
         "SELECT schedule_id, scheduled, 'pending', attempt, recurring, spec FROM runs_pending"
-        " UNION ALL SELECT schedule_id, scheduled, CASE held WHEN 1 THEN 'held' ELSE 'running' END, attempt, recurring, spec"
-        " FROM runs_open"
+        " UNION ALL SELECT schedule_id, scheduled, CASE held WHEN 1 THEN 'held' ELSE 'running' END, attempt, recurring,"
+        " spec FROM runs_open"
     )
     done = read("SELECT schedule_id, scheduled, outcome, attempt, recurring, spec FROM runs_done")
     rows += [(name, at, OUTCOMES[outcome], *rest) for name, at, outcome, *rest in done]

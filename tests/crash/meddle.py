@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import msgspec
+from tests.crash.history import Acknowledged, OneOff
 
 from rota.core.errors import ConflictError, NotFoundError
 from rota.core.payload import encode_payload
@@ -26,7 +27,6 @@ from rota.embedded.sqlite.file import SqliteFile
 from rota.embedded.system import RandomIds, SystemClock
 from rota.ports.schedules import ScheduleQuery
 from rota.service import schedules
-from tests.crash.history import Acknowledged, OneOff
 
 MOST_ACTIVE = 24
 _encode = msgspec.json.Encoder().encode

@@ -8,11 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+from tests.crash.tasks import Log, make_app
+
 from rota.embedded.engine import Engine
 from rota.embedded.settings import Settings
 from rota.embedded.sqlite.file import SqliteFile
 from rota.embedded.system import ServerLock, SystemClock
-from tests.crash.tasks import Log, make_app
 
 
 def main(database: Path, log: Log) -> None:

@@ -1,7 +1,7 @@
 """The app under fire: tasks that leave a line in a log at their beginning and at their end.
 
-A line is `RUN_ID ATTEMPT LIFE begin|end MS`, appended by one small write, so that a kill leaves it whole or not at all. LIFE
-names one engine process; a line `- 0 LIFE ready MS` says that it began to serve.
+A line is `RUN_ID ATTEMPT LIFE begin|end MS`, appended by one small write, so that a kill leaves it whole or not at all.
+LIFE names one engine process; a line `- 0 LIFE ready MS` says that it began to serve.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.crash.checker import check
 from tests.crash.fire import Field, bombard, field
 from tests.crash.history import read_history

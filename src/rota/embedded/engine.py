@@ -190,6 +190,8 @@ class Engine:
             now = self._clock.now()
             more = self._load(now)
             more |= self._tick(now)
+            if self._rescan:
+                continue  # what a decision cancelled must not start
             self._dispatch()
             if not more:
                 self._wait()
@@ -197,14 +199,16 @@ class Engine:
     def _load(self, now: int) -> bool:
         """Keep the windows ahead of `now`; True if a page was full."""
         near, until = self._near_runs, now + self._horizon
-        if self._rescan:
-            self._rescan = False
-            near.rescan()
-            self._near_schedules.rescan()
-        more = self._near_schedules.load(until) if self._near_schedules.covered < now + self._horizon // 2 else False
         with self._near:
             arrived, self._arrived = self._arrived, []
         near.add(arrived)
+        if self._rescan:
+            self._rescan = False
+            pending = near.rescan()
+            if pending is not None:
+                near.settled(self._pool.withdraw(pending))
+            self._near_schedules.rescan()
+        more = self._near_schedules.load(until) if self._near_schedules.covered < now + self._horizon // 2 else False
         return (near.load(until) if near.covered < now + self._horizon // 2 else False) or more
 
     def _tick(self, now: int) -> bool:
@@ -264,7 +268,7 @@ class Engine:
         for it in settlements:
             if it.failure is None:
                 continue
-            if it.retry_at is not None:
+            if it.retry_at is not None and self._is_pending(it.run.key):
                 run = it.run
                 arrived.append(
                     Run(run.schedule_id, run.scheduled, it.retry_at, run.spec, run.payload, it.attempt, run.recurring)
@@ -275,6 +279,17 @@ class Engine:
             with self._near:
                 self._arrived += arrived
             self._wake.set()
+
+    def _is_pending(self, key: RunKey) -> bool:
+        """Whether the store took the retry: it does not if the run was cancelled before it was claimed."""
+        try:
+            record = self._runs.get(key)
+        except StoreCorruptError:
+            raise
+        except StoreError:
+            self._rescan = True
+            return False
+        return record is not None and record.state == "pending"
 
     # watcher
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import bisect
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from rota.core.run import Run, RunKey
 from rota.core.schedule import StoredSchedule
@@ -35,14 +35,16 @@ class NearRuns:
         self.covered = 0
         self.hungry = False
         """There is more to load than the limit allowed; see `settled`."""
+        self._meanwhile: set[RunKey] = set()
+        """What was settled since the store was last asked: its answer may hold them still."""
 
     def load(self, until: int) -> bool:
         """Move the window on towards `until` by one page; True if there is more to load."""
         self.hungry = len(self.known) >= self._limit
         if self.hungry:
             return False
-        page = self._store.due(until, PAGE, self._last)
-        self._add(page)
+        page = self._ask(until, PAGE, self._last)
+        self._add(page, self._meanwhile)
         if page:
             self._last = page[-1]
         if len(page) == PAGE:
@@ -51,20 +53,38 @@ class NearRuns:
         self.covered = max(self.covered, until)
         return False
 
-    def rescan(self) -> None:
-        """Find what another process wrote into the window."""
-        self._add(self._store.due(self.covered, len(self.known) + PAGE))
+    def rescan(self) -> set[RunKey] | None:
+        """Find what another process wrote into the window, and forget what it cancelled or moved. Answers all that is
+        pending in the window; None if that is too much: the window then ends with what was seen, and `load` goes on."""
+        limit = min(len(self.known), self._limit) + PAGE
+        page = self._ask(self.covered, limit, None)
+        pending = {(run.due, RunKey(run.schedule_id, run.scheduled)) for run in page}
+        kept = [entry for entry in self._heap if entry[:2] in pending]
+        if len(kept) < len(self._heap):
+            self.known.difference_update(key for due, key, _ in self._heap if (due, key) not in pending)
+            heapq.heapify(kept)
+            self._heap = kept
+        self._add(page, self._meanwhile)
+        if len(page) < limit:
+            return {key for _, key in pending}
+        self._last, self.covered = page[-1], page[-1].due
+        return None
+
+    def _ask(self, until: int, limit: int, after: Run | None) -> list[Run]:
+        self._meanwhile = set()
+        return self._store.due(until, limit, after)
 
     def add(self, runs: Iterable[Run]) -> bool:
         """Runs that just became pending; those beyond the window are left to `load`. True if any was taken."""
         return self._add([run for run in runs if run.due <= self.covered and not run.held])
 
-    def _add(self, runs: list[Run]) -> bool:
+    def _add(self, runs: list[Run], gone: Set[RunKey] = frozenset()) -> bool:
+        """gone: another thread adds to it before it takes from `known`, so `known` is to be looked at first."""
         heap, known = self._heap, self.known
         new = []
         for run in runs:
             key = RunKey(run.schedule_id, run.scheduled)
-            if key not in known:
+            if key not in known and key not in gone:
                 known.add(key)
                 new.append((run.due, key, run))
         if len(new) > len(heap) // 8:
@@ -77,7 +97,9 @@ class NearRuns:
 
     def settled(self, keys: Iterable[RunKey]) -> bool:
         """These runs are not pending any more; True if that makes room that `load` lacked."""
-        self.known.difference_update(keys)
+        settled = set(keys)
+        self._meanwhile.update(settled)
+        self.known.difference_update(settled)
         return self.hungry and len(self.known) <= self._limit // 2
 
     def take(self, now: int) -> list[tuple[RunKey, Run]]:

@@ -13,7 +13,7 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from rota.core.current import CURRENT, CurrentRun
 from rota.core.outcome import Result, failure_of, innermost_frame
@@ -114,6 +114,8 @@ class Pool:
     def _work(self) -> None:
         clock, running = self._clock, self.running
         while (attempt := self._next()) is not None:
+            if attempt.cancel:
+                continue
             run = attempt.run
             attempt.started = started = clock.now()
             seconds = self._timeout(run)
@@ -204,6 +206,13 @@ class Pool:
             attempt.cancel = True
             if attempt.stop is not None:
                 attempt.stop()
+
+    def withdraw(self, pending: Set[RunKey]) -> list[RunKey]:
+        """Do not start what waits for a thread and is not in `pending`: it was cancelled. Answers what that is."""
+        gone = [it for it in tuple(self._ready) if not it.claimed and not it.cancel and it.key not in pending]
+        for attempt in gone:
+            attempt.cancel = True
+        return [attempt.key for attempt in gone]
 
     def drain(self) -> None:
         """Start nothing more: what was put but not started is dropped, and is still pending in the store."""
