@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from rota.core.errors import InvalidError
@@ -20,6 +22,9 @@ def encode_payload(value: object, field: str = "payload") -> bytes:
         text = _encoder.encode(value)
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise InvalidError(field, value, f"anything that is JSON ({error})") from None
+    if NULL in text and not _finite(msgspec.to_builtins(value)):
+        # The encoder writes null for them, and the task would get something else than was given.
+        raise InvalidError(field, value, "anything that is JSON (NaN and infinity are not)")
     if len(text) > LIMIT:
         raise InvalidError(
             field,
@@ -27,6 +32,14 @@ def encode_payload(value: object, field: str = "payload") -> bytes:
             f"at most {LIMIT} bytes; put large data in a file or in S3 and pass its name",
         )
     return text
+
+
+def _finite(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    return not isinstance(value, list | tuple) or all(map(_finite, value))
 
 
 def decode_payload(text: bytes) -> object:

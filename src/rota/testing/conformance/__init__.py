@@ -33,7 +33,7 @@ from rota.testing.conformance.races import TestRaces, rivals
 from rota.testing.conformance.runs import TestCancelling, TestRunStore
 from rota.testing.conformance.schedules import TestScheduleStore
 from rota.testing.conformance.settling import TestHeldRuns, TestSettling
-from rota.testing.conformance.values import Stores
+from rota.testing.stores import Stores
 
 __all__ = [
     "Stores",

@@ -11,7 +11,6 @@ from rota.testing.conformance.values import (
     HOUR,
     SPEC,
     T0,
-    Stores,
     again,
     begun,
     died,
@@ -19,6 +18,7 @@ from rota.testing.conformance.values import (
     one_off,
     recurring,
 )
+from rota.testing.stores import Stores
 
 ALWAYS = 2**60
 

@@ -14,7 +14,6 @@ from rota.testing.conformance.values import (
     HOUR,
     LARGEST,
     T0,
-    Stores,
     begun,
     change,
     deletion,
@@ -24,6 +23,7 @@ from rota.testing.conformance.values import (
     skipped,
     stored,
 )
+from rota.testing.stores import Stores
 
 ALWAYS = 2**60
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rota.ports.queues import NewMessage
-from rota.testing.conformance.values import LARGEST, T0, Stores
+from rota.testing.conformance.values import LARGEST, T0
+from rota.testing.stores import Stores
 
 MINUTE = 60_000
 

@@ -17,7 +17,6 @@ from rota.ports.runs import RunQuery
 from rota.ports.schedules import ScheduleQuery
 from rota.testing.conformance.values import (
     T0,
-    Stores,
     begun,
     change,
     ended,
@@ -27,6 +26,7 @@ from rota.testing.conformance.values import (
     skipped,
     stored,
 )
+from rota.testing.stores import Stores
 
 T = TypeVar("T")
 Rivals = tuple[Stores, Stores]

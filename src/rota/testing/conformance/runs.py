@@ -12,7 +12,6 @@ from rota.testing.conformance.values import (
     LARGEST,
     SPEC,
     T0,
-    Stores,
     again,
     begun,
     died,
@@ -20,6 +19,7 @@ from rota.testing.conformance.values import (
     one_off,
     recurring,
 )
+from rota.testing.stores import Stores
 
 ALWAYS = 2**60
 

@@ -12,7 +12,8 @@ from rota.core.schedule import Pause, Schedule, State, StoredSchedule
 from rota.core.target import HttpTarget
 from rota.core.triggers import Cron
 from rota.ports.schedules import ScheduleQuery
-from rota.testing.conformance.values import HOUR, LARGEST, T0, Stores, begun, change, recurring, stored
+from rota.testing.conformance.values import HOUR, LARGEST, T0, begun, change, recurring, stored
+from rota.testing.stores import Stores
 
 
 def _ids(rows: list[StoredSchedule]) -> list[str]:

@@ -11,7 +11,6 @@ from rota.testing.conformance.values import (
     HOUR,
     SPEC,
     T0,
-    Stores,
     again,
     begun,
     change,
@@ -21,6 +20,7 @@ from rota.testing.conformance.values import (
     recurring,
     stored,
 )
+from rota.testing.stores import Stores
 
 ALWAYS = 2**60
 

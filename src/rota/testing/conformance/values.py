@@ -1,8 +1,6 @@
-"""The stores under test, and the schedules, runs and decisions that the suite puts into them."""
+"""The schedules, runs and decisions that the suite puts into stores."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 from rota.core.outcome import Failure
 from rota.core.payload import NULL
@@ -10,9 +8,6 @@ from rota.core.run import Claim, Outcome, Run, RunKey, RunSpec, Settlement
 from rota.core.schedule import Change, Pause, Schedule, State, StoredSchedule, TickRow
 from rota.core.target import TaskTarget
 from rota.core.triggers import Cron
-from rota.ports.queues import QueueStore
-from rota.ports.runs import RunStore
-from rota.ports.schedules import ScheduleStore
 
 T0 = 1_767_225_600_000
 HOUR = 3_600_000
@@ -20,17 +15,6 @@ SPEC = RunSpec(TaskTarget("enrich"))
 FAILURE = Failure(("ValueError", "Exception"), "größer als 5 → no", "shop.py:12 in enrich")
 LARGEST = b'"' + "é".encode() * 131_071 + b'"'
 """A payload of exactly 256 KiB."""
-
-
-class Stores(Protocol):
-    """The stores of one engine, over the same data."""
-
-    @property
-    def schedules(self) -> ScheduleStore: ...
-    @property
-    def runs(self) -> RunStore: ...
-    @property
-    def queues(self) -> QueueStore: ...
 
 
 def stored(

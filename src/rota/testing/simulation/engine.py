@@ -11,8 +11,8 @@ from rota.core.run import Claim, Run, RunKey
 from rota.ports.runs import RunStore
 from rota.service.tick import tick
 from rota.service.work import no_task_policy, recover, settle
-from rota.testing.conformance.values import Stores
 from rota.testing.crash import Crash, Fuse
+from rota.testing.stores import Stores
 
 BOOM = Failure(("ValueError", "Exception"), "boom")
 

@@ -19,10 +19,10 @@ from rota.ports.runs import RunStore
 from rota.ports.schedules import ScheduleQuery, ScheduleStore
 from rota.service import schedules as service
 from rota.testing.clock import FakeClock
-from rota.testing.conformance.values import Stores
 from rota.testing.crash import Crash, Fuse
 from rota.testing.ids import CountingIds
 from rota.testing.simulation.engine import Engine
+from rota.testing.stores import Stores
 
 MINUTE = 60_000
 TARGET = TaskTarget("work")
