@@ -5,8 +5,9 @@ from the triggers and the acknowledgements, and held against the ledger and what
                  one row, and no row covers or counts anything else
     firings      a run belongs to every fired tick and to no skipped one; no more than max_executions
     one-offs     what was acknowledged is stored, and ran: at least once, or at most once
-    attempts     nothing runs that was not accepted, nor early; attempts of a run are numbered from 1, never backwards;
-                 one engine runs an attempt once, and no two runs of a schedule at once unless it allows that
+    attempts     nothing runs that was not accepted, nor early; attempts of a run are numbered from 1, never backwards,
+                 and those without a trace are recorded as cut off; one engine runs an attempt once, and no two runs
+                 of a schedule at once unless it allows that
     end          nothing is open, and the file is sound
 
 The checker uses of rota only the triggers (which have vectors of their own) and never the code that decides.
@@ -153,7 +154,8 @@ def _attempts(history: History) -> Iterator[str]:
         if line.at < scheduled:
             yield f"{line.run} began {scheduled - line.at} ms early"
         before = last.get(line.run, 0)
-        if not max(before, 1) <= line.attempt <= before + 1:
+        unseen = {(line.run, number) for number in range(before + 1, line.attempt)}
+        if line.attempt < max(before, 1) or not unseen <= history.cut_off:
             yield f"{line.run}: attempt {line.attempt} came after attempt {before}"
         last[line.run] = line.attempt
     for name, run in history.runs.items():

@@ -58,12 +58,14 @@ class Kept(NamedTuple):
 
 
 class History(NamedTuple):
-    """created: every schedule ever acknowledged or stored, as it was first. stored: those there still are."""
+    """created: every schedule ever acknowledged or stored, as it was first. stored: those there still are.
+    cut_off: the attempts, as (run id, number), of which the database says that the engine died during them."""
 
     created: dict[str, StoredSchedule]
     stored: dict[str, StoredSchedule]
     ledger: dict[str, list[Row]]
     runs: dict[str, Kept]
+    cut_off: set[tuple[str, int]]
     one_offs: dict[str, OneOff]
     lines: list[Line]
     damage: list[str]
@@ -81,6 +83,10 @@ def read_history(database: Path, acknowledged: Path, log: Path) -> History:
             ledger.setdefault(name, []).append(Row(*row))
         damage = file.check()
         runs = _runs(file)
+        interrupted = read(
+            "SELECT schedule_id, scheduled, attempt FROM attempts WHERE failure LIKE '%rota.Interrupted%'"
+        )
+        cut_off = {(run_id(name, at), attempt) for name, at, attempt in interrupted}
     finally:
         file.close()
     created, one_offs = dict(stored), {}
@@ -90,7 +96,7 @@ def read_history(database: Path, acknowledged: Path, log: Path) -> History:
             one_offs[value.id] = value
         else:
             created[value.stored.id] = value.stored
-    return History(created, stored, ledger, runs, one_offs, read_lines(log), damage)
+    return History(created, stored, ledger, runs, cut_off, one_offs, read_lines(log), damage)
 
 
 def _runs(file: SqliteFile) -> dict[str, Kept]:

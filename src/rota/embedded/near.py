@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import bisect
 import heapq
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from rota.core.run import Run, RunKey
 from rota.core.schedule import StoredSchedule
@@ -78,7 +79,7 @@ class NearRuns:
         """Runs that just became pending; those beyond the window are left to `load`. True if any was taken."""
         return self._add([run for run in runs if run.due <= self.covered and not run.held])
 
-    def _add(self, runs: list[Run], gone: Set[RunKey] = frozenset()) -> bool:
+    def _add(self, runs: list[Run], gone: AbstractSet[RunKey] = frozenset()) -> bool:
         """gone: another thread adds to it before it takes from `known`, so `known` is to be looked at first."""
         heap, known = self._heap, self.known
         new = []

@@ -13,7 +13,8 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from rota.core.current import CURRENT, CurrentRun
 from rota.core.outcome import Result, failure_of, innermost_frame
@@ -207,7 +208,7 @@ class Pool:
             if attempt.stop is not None:
                 attempt.stop()
 
-    def withdraw(self, pending: Set[RunKey]) -> list[RunKey]:
+    def withdraw(self, pending: AbstractSet[RunKey]) -> list[RunKey]:
         """Do not start what waits for a thread and is not in `pending`: it was cancelled. Answers what that is."""
         gone = [it for it in tuple(self._ready) if not it.claimed and not it.cancel and it.key not in pending]
         for attempt in gone:
