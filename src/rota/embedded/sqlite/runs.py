@@ -67,7 +67,7 @@ class SqliteRuns:
             for claim in claims:
                 claim_run(connection, self._specs, claim)
             settle_runs(connection, self._specs, settlements)
-            ended = {s.run.schedule_id for s in settlements if s.outcome is not None and s.run.recurring}
+            ended = {s.run.schedule_id for s in settlements if s.run.recurring}
             freed = release_held(connection, ended) if ended else []
             rows = [row for key in freed if (row := find_pending(connection, key)) is not None]
             return [pending_run(row, self._specs) for row in rows]

@@ -178,6 +178,12 @@ class TestHeldRuns:
         assert stores.runs.settle([again(first, T0 + HOUR)], [begun(first)]) == []
         assert _record(stores, second).state == "held"
 
+    def test_a_run_asked_to_stop_that_is_not_tried_again_releases_the_next(self, stores: Stores) -> None:
+        first, second, *_ = self._queue(stores)
+        stores.runs.claim([begun(first)])
+        stores.runs.cancel([first.key], T0 + 6)
+        assert stores.runs.settle([again(first, T0 + HOUR)]) == [self._freed(second)]
+
     def test_settling_again_releases_nothing_more(self, stores: Stores) -> None:
         first, second, third, _ = self._queue(stores)
         assert stores.runs.settle([ended(first)]) == [self._freed(second)]
