@@ -36,7 +36,7 @@ from rota.service.preview import UpdatePlan
 from rota.service.sync import SyncReport
 
 if TYPE_CHECKING:
-    from rota.wiring import connect, engine
+    from rota.wiring import connect, engine, excluded_dates
 
 __version__ = "0.1.0"
 __all__ = [
@@ -76,10 +76,11 @@ __all__ = [
     "current_run",
     "define_schedule",
     "engine",
+    "excluded_dates",
     "parse_trigger",
 ]
 
-_WIRED = ("connect", "engine")
+_WIRED = ("connect", "engine", "excluded_dates")
 
 
 def __getattr__(name: str) -> Any:

@@ -6,14 +6,8 @@ import sys
 
 # Beyond the standard library. msgspec holds the values (and loads typing_extensions where it is installed); the rest waits
 # until a face or an engine needs it. zoneinfo asks sysconfig where the zones are.
-THIRD_PARTY = {
-    "_sysconfigdata__linux_x86_64-linux-gnu",
-    "_sysconfigdata__linux_aarch64-linux-gnu",
-    "msgspec",
-    "rota",
-    "typing_extensions",
-    "tzdata",
-}
+SYSCONFIG = {"_sysconfigdata__linux_x86_64-linux-gnu", "_sysconfigdata__linux_aarch64-linux-gnu"}
+THIRD_PARTY = {"msgspec", "rota", "typing_extensions", "tzdata"} | SYSCONFIG
 # Parts of the standard library that cost milliseconds, or mean that I/O is about to happen.
 HEAVY = {
     "asyncio",

@@ -101,7 +101,7 @@ class AttemptRow(msgspec.Struct, frozen=True):
 
 
 class RunRecord(msgspec.Struct, frozen=True):
-    """All that is known of a run. state: a RunState: where it is, or its outcome. due: when it was expected to start."""
+    """All that is known of a run. state: a RunState. due: when its last attempt was expected to start, epoch ms."""
 
     schedule_id: str
     scheduled: int
