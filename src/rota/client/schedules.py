@@ -116,6 +116,10 @@ class Schedules:
         """One schedule with its state."""
         return schedules.find(self._store, id)
 
+    def get_many(self, ids: Sequence[str]) -> builtins.list[StoredSchedule]:
+        """Those of `ids` that exist, in the order asked."""
+        return self._store.get(ids)
+
     def list(
         self,
         *,

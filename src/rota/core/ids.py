@@ -59,6 +59,7 @@ def moment(at: int) -> datetime:
 
 def when_ms(field: str, value: object) -> int:
     """A user's moment (aware datetime, ISO text with offset, or epoch seconds) as epoch milliseconds."""
+    given = value
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)

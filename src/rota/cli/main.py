@@ -1,0 +1,43 @@
+"""The command `rota`: one group a file. Exit codes: 0 done, 1 failed, 2 bad usage or bad input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from rota.cli import at, cron, db, dead, queue, run, schedule, serve
+from rota.cli.options import AS_JSON
+from rota.cli.output import print_error
+from rota.core.errors import InvalidError, RotaError
+
+
+class _Rota(TyperGroup):
+    """Turns every error of rota's into one line and an exit code, so that no command has to."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RotaError as error:
+            print_error(error, as_json=ctx.meta.get(AS_JSON, False))
+            raise typer.Exit(2 if isinstance(error, InvalidError) else 1) from None
+
+
+app = typer.Typer(
+    name="rota",
+    cls=_Rota,
+    help="Runs work later, again and again, or over millions of items, and always knows what happened.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("serve")(serve.serve)
+app.command("at")(at.at)
+for group in (schedule.group, run.group, queue.group, dead.group, cron.group, db.group):
+    app.add_typer(group)
+
+
+def main() -> None:
+    """The entry point of the command."""
+    app()

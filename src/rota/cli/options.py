@@ -1,0 +1,120 @@
+"""The options and arguments that several commands share, so that they are called and explained the same everywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from rota.cli.completion import complete_schedule
+from rota.core.errors import InvalidError
+
+AS_JSON = "rota.json"
+"""Where the context keeps that --json was given, so that an error knows it too."""
+
+
+def _note_json(context: typer.Context, value: bool) -> bool:
+    context.meta[AS_JSON] = value
+    return value
+
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Answer in JSON, errors too.", callback=_note_json, is_eager=True, show_default=False),
+]
+Url = Annotated[str, typer.Option("--url", envvar="ROTA_URL", help="The store: sqlite:///FILE.")]
+AppName = Annotated[
+    str | None,
+    typer.Option(
+        "--app", envvar="ROTA_APP", metavar="MODULE", help="shop.py or package.module: refuse tasks it lacks."
+    ),
+]
+ScheduleId = Annotated[
+    str,
+    typer.Argument(metavar="SCHEDULE", help="The schedule's id.", autocompletion=complete_schedule, show_default=False),
+]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run id, SCHEDULE@TIME.", show_default=False)]
+Target = Annotated[
+    str, typer.Argument(metavar="TARGET", help="task:NAME, queue:NAME or an http(s) URL.", show_default=False)
+]
+Limit = Annotated[int, typer.Option("--limit", "-n", help="How many at most.")]
+
+CronText = Annotated[str | None, typer.Option("--cron", metavar="TEXT", help='Such as "0 30 2 * * ?" or "30 2 * * *".')]
+EveryText = Annotated[str | None, typer.Option("--every", metavar="DURATION", help="Such as 15m, 1h30m or PT15M.")]
+AtText = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="Once: ISO time with offset, or epoch seconds.")
+]
+Timezone = Annotated[str | None, typer.Option("--timezone", metavar="ZONE", help="IANA name, such as Europe/Berlin.")]
+Dialect = Annotated[str | None, typer.Option("--dialect", help="quartz, unix or aws; guessed from the text otherwise.")]
+Dst = Annotated[str | None, typer.Option("--dst", help="Where clocks change: standard, quartz or aws.")]
+Anchor = Annotated[
+    str | None, typer.Option("--anchor", metavar="TIME", help="With --every: a time it keeps in step with.")
+]
+Start = Annotated[str | None, typer.Option("--start", metavar="TIME", help="No tick before this ISO time with offset.")]
+End = Annotated[str | None, typer.Option("--end", metavar="TIME", help="No tick after this ISO time with offset.")]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="DATE", help="A date, or range FROM/TO, to leave out. Repeatable."),
+]
+ExcludeFile = Annotated[
+    str | None,
+    typer.Option("--exclude-file", metavar="FILE", help="Dates to leave out: one a line, or an .ics calendar."),
+]
+Jitter = Annotated[str | None, typer.Option("--jitter", metavar="SECONDS", help="Delay each run by up to so much.")]
+
+Payload = Annotated[str | None, typer.Option("--payload", metavar="JSON", help="What the target is given.")]
+Misfire = Annotated[
+    str | None, typer.Option("--misfire", help="Ticks later than --grace: skip, once, earliest or all.")
+]
+Grace = Annotated[str | None, typer.Option("--grace", metavar="SECONDS", help="Later than this is a misfire.")]
+Overlap = Annotated[str | None, typer.Option("--overlap", help="allow, skip, queue_one, queue_all or cancel_previous.")]
+MaxExecutions = Annotated[str | None, typer.Option("--max-executions", metavar="N", help='Fire so often; or "none".')]
+Timeout = Annotated[
+    str | None, typer.Option("--timeout", metavar="SECONDS", help='For one attempt; "none": the task\'s.')
+]
+Delivery = Annotated[str | None, typer.Option("--delivery", help="at_least_once or at_most_once.")]
+Tag = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Repeatable.")]
+Description = Annotated[str | None, typer.Option("--description", metavar="TEXT")]
+RetryAttempts = Annotated[
+    str | None, typer.Option("--retry-attempts", metavar="N", help='Tries in all; "none": the task\'s own policy.')
+]
+RetryInitial = Annotated[
+    str | None, typer.Option("--retry-initial", metavar="SECONDS", help="Wait before the second attempt.")
+]
+RetryFactor = Annotated[str | None, typer.Option("--retry-factor", metavar="X", help="Each wait is so much longer.")]
+RetryMaximum = Annotated[str | None, typer.Option("--retry-maximum", metavar="SECONDS", help="The longest wait.")]
+RetryJitter = Annotated[str | None, typer.Option("--retry-jitter", help="full, equal or none.")]
+
+_EPOCH = re.compile(r"\d{9,14}(\.\d+)?", re.ASCII)
+
+
+def json_value(field: str, text: str | None) -> Any:
+    """The value of a JSON text; None for None."""
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        allowed = f"JSON, such as '{{\"id\": 1}}', 5 or '\"text\"' ({error})"
+        raise InvalidError(field, text, allowed) from None
+
+
+def time_value(text: str) -> str | float:
+    """ISO text as it is, epoch seconds as a number."""
+    return float(text) if _EPOCH.fullmatch(text) else text
+
+
+def number(field: str, text: str, kind: Callable[[str], Any] = float) -> Any:
+    """The number that `text` is."""
+    try:
+        return kind(text)
+    except ValueError:
+        raise InvalidError(field, text, "a whole number" if kind is int else "a number") from None
+
+
+def number_or_none(field: str, text: str, kind: Callable[[str], Any] = float) -> Any:
+    """The number that `text` is, or None for "none"."""
+    return None if text.lower() == "none" else number(field, text, kind)

@@ -1,0 +1,105 @@
+"""What commands print: JSON, or text and tables that fit the terminal. Results go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import msgspec
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
+
+from rota.core.errors import InvalidError, RotaError
+
+_PIPED_WIDTH = 200
+_GAP = 2
+_NARROWEST = 6
+_STYLES = {
+    "succeeded": "green",
+    "fired": "green",
+    "active": "green",
+    "failed": "red",
+    "interrupted": "red",
+    "paused": "yellow",
+    "skipped": "yellow",
+    "running": "cyan",
+}
+
+
+def print_json(value: object) -> None:
+    """One JSON value, indented."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def say(text: str) -> None:
+    """A result in words."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """What is not a result."""
+    sys.stderr.write(text + "\n")
+
+
+def print_error(error: RotaError, *, as_json: bool) -> None:
+    """One line, or one JSON object with the ids that the error is about."""
+    if not as_json:
+        note(f"rota: error: {' '.join(str(error).split())}")
+        return
+    said: dict[str, object] = {"error": str(error), "kind": type(error).__name__, "ids": error.ids}
+    if isinstance(error, InvalidError):
+        said |= {"field": error.field, "allowed": error.allowed}
+    note(msgspec.json.encode(said).decode())
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, keep: int = 1) -> None:
+    """Rows under headers, a line each, cut to the terminal's width; the first `keep` columns are cut last."""
+    console = _console()
+    cells = [[" ".join(cell.split()) for cell in row] for row in rows]
+    widths = _fit([max(map(cell_len, column)) for column in zip(headers, *cells, strict=True)], keep, console.width)
+    console.print(Text(_line(headers, widths), style="bold"), soft_wrap=True)
+    for row in cells:
+        line = Text(_line(row, widths))
+        for word in row:
+            if word in _STYLES:
+                line.highlight_words([word], _STYLES[word])
+        console.print(line, soft_wrap=True)
+
+
+def print_fields(fields: Sequence[tuple[str, str]]) -> None:
+    """Names and values, a line each; values are not cut, for they are what was asked for."""
+    width = max(len(name) for name, _ in fields)
+    console = _console()
+    for name, value in fields:
+        line = Text(name.ljust(width), style="bold")
+        console.print(line.append(f"  {value}", style=_STYLES.get(value, "not bold")), soft_wrap=True)
+
+
+def _console() -> Console:
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=_PIPED_WIDTH if piped else None)
+
+
+def _fit(natural: list[int], keep: int, width: int) -> list[int]:
+    """Column widths whose sum fits: the widest columns give way first, the kept ones only if that is not enough."""
+    widths = list(natural)
+    room = width - _GAP * (len(widths) - 1)
+    for columns in (range(keep, len(widths)), range(len(widths))):
+        while sum(widths) > room:
+            widest = max(columns, key=lambda column: widths[column], default=-1)
+            if widest < 0 or widths[widest] <= _NARROWEST:
+                break
+            widths[widest] -= 1
+    return widths
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return (" " * _GAP).join(_cut(cell, width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _cut(text: str, width: int) -> str:
+    if cell_len(text) <= width:
+        return text + " " * (width - cell_len(text))
+    return set_cell_size(text, width - 1) + "…"

@@ -1,0 +1,116 @@
+"""rota serve: the engine, in the foreground, until a signal ends it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from rota import wiring
+from rota.cli.definition import given
+from rota.cli.options import Json, Url
+from rota.cli.output import note, print_json
+from rota.cli.session import load_app
+from rota.core.errors import InvalidError, RotaError
+from rota.service.sync import SyncReport
+from rota.wiring import DEFAULT_URL
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+Module = Annotated[
+    str | None,
+    typer.Argument(metavar="[MODULE]", help="shop.py, package.module or FILE:ATTRIBUTE.", show_default=False),
+]
+
+
+def serve(
+    module: Module = None,
+    db: Annotated[str | None, typer.Option("--db", metavar="FILE", help="Short for --url sqlite:///FILE.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Threads for tasks.")] = None,
+    async_limit: Annotated[int | None, typer.Option("--async-limit", help="Coroutines at once.")] = None,
+    durability: Annotated[
+        str | None, typer.Option("--durability", help="power: writes survive power loss; process: kill -9 only.")
+    ] = None,
+    retention: Annotated[
+        float | None, typer.Option("--retention", metavar="SECONDS", help="How long runs and ticks are kept.")
+    ] = None,
+    grace: Annotated[
+        float | None, typer.Option("--grace", metavar="SECONDS", help="How long stopping waits for running tasks.")
+    ] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete schedules that the app no longer declares.")] = False,
+    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Store the app's schedules and fire what is due, until SIGTERM or Ctrl-C; a second signal does not wait."""
+    if log_level not in _LEVELS:
+        raise InvalidError("log-level", log_level, "one of " + ", ".join(_LEVELS))
+    logging.basicConfig(
+        stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    place = url if db is None else f"sqlite:///{db}"
+    settings = given(workers=workers, async_limit=async_limit, durability=durability, retention=retention, grace=grace)
+    serving = wiring.engine(place, load_app(module), **settings)
+    with _signals() as signals:
+        serving.start(prune=prune)
+        report = serving.report
+        if isinstance(report, SyncReport):
+            _announce(report, place, json)
+        while not signals.first.wait(0.1) and not serving.engine.stopped.is_set():
+            pass
+        stopper = threading.Thread(target=serving.stop, name="rota-stop", daemon=True)
+        stopper.start()
+        while stopper.is_alive() and not signals.second.is_set():
+            stopper.join(0.1)
+    if signals.second.is_set():
+        note("rota: stopped at once; what was running is attempted again at the next start")
+        raise typer.Exit(1)
+    _raise_fatal(serving.engine.fatal)
+    note("rota: stopped")
+
+
+class _Signals:
+    """Whether a signal to stop came, and whether a second one did."""
+
+    def __init__(self) -> None:
+        self.first, self.second = threading.Event(), threading.Event()
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        (self.second if self.first.is_set() else self.first).set()
+
+
+@contextmanager
+def _signals() -> Iterator[_Signals]:
+    """SIGTERM and SIGINT noted instead of carried out."""
+    noted = _Signals()
+    before: dict[int, Any] = {number: signal.signal(number, noted) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _announce(report: SyncReport, url: str, json: bool) -> None:
+    if json:
+        print_json({"serving": url, "schedules": msgspec.to_builtins(report)})
+        sys.stdout.flush()
+    note(f"rota: serving {url}; schedules: {report}")
+    for id in report.orphaned:
+        note(f"rota: warning: schedule {id} is no longer declared, so it is paused; --prune deletes it")
+
+
+def _raise_fatal(error: BaseException | None) -> None:
+    if error is None:
+        return
+    if isinstance(error, RotaError):
+        raise error
+    raise RotaError(f"the engine ended because of an error of its own: {type(error).__name__}: {error}") from error

@@ -1,0 +1,30 @@
+"""How a command comes by its client and by the user's app."""
+
+from __future__ import annotations
+
+from rota import wiring
+from rota.app import App
+from rota.client import Client
+from rota.core.errors import InvalidError, RotaError
+from rota.core.outcome import innermost_frame
+
+
+def connect(url: str, app: str | None = None) -> Client:
+    """The client of a command, to be used as a context manager."""
+    return wiring.connect(url, load_app(app))
+
+
+def load_app(name: str | None) -> App | None:
+    """The user's app; whatever its module raises becomes one line that says where."""
+    if name is None:
+        return None
+    try:
+        return wiring.load_app(name)
+    except RotaError:
+        raise
+    except SyntaxError as error:
+        place = f"{error.filename}:{error.lineno}" if error.filename else name
+        raise InvalidError("app", name, f"a module without syntax errors ({place}: {error.msg})") from error
+    except Exception as error:  # the user's module may raise anything
+        said = f"{type(error).__name__}: {error} ({innermost_frame(error)})"
+        raise InvalidError("app", name, f"a module that can be imported ({said})") from error
