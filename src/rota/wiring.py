@@ -20,10 +20,10 @@ from rota.ports.clock import Clock
 
 if TYPE_CHECKING:
     from rota.client import Client
-    from rota.ports.clock import Clock
     from rota.embedded.serving import Serving
     from rota.embedded.settings import Settings
     from rota.embedded.sqlite.file import SqliteFile
+    from rota.ports.clock import Clock
 
 DEFAULT_URL = "sqlite:///rota.db"
 _URLS = "sqlite:///FILE (three slashes for a relative path, four for an absolute one)"
@@ -103,21 +103,6 @@ def clock() -> Clock:
 
 def excluded_dates(path: str) -> tuple[str, ...]:
     """The excluded dates in a text file or an .ics calendar, as triggers take them. InvalidError where it has none."""
-    from rota.connectors.calendar import excluded_dates as read
-
-    return read(path)
-
-
-def clock() -> Clock:
-    """The clock that faces ask."""
-    from rota.embedded.system import SystemClock
-
-    return SystemClock()
-
-
-def excluded_dates(path: str | Path) -> tuple[str, ...]:
-    """The entries of a file of excluded dates, for a trigger's `exclude`: a text file (one date, range or instant a line, `#`
-    begins a comment) or an iCalendar .ics file of single events. InvalidError names the line or event that is neither."""
     from rota.connectors.calendar import excluded_dates as read
 
     return read(path)

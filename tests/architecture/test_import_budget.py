@@ -4,7 +4,8 @@ import json
 import subprocess
 import sys
 
-# Beyond the standard library. msgspec holds the values (and loads typing_extensions where it is installed); the rest waits
+# Beyond the standard library. msgspec holds the values (and loads typing_extensions where it is installed); the rest
+# waits
 # until a face or an engine needs it. zoneinfo asks sysconfig where the zones are.
 SYSCONFIG = {"_sysconfigdata__linux_x86_64-linux-gnu", "_sysconfigdata__linux_aarch64-linux-gnu"}
 THIRD_PARTY = {"msgspec", "rota", "typing_extensions", "tzdata"} | SYSCONFIG
