@@ -33,7 +33,7 @@ from rota.core.ids import iso
 from rota.core.payload import NULL
 from rota.core.run import Run
 from rota.core.target import HttpTarget
-from rota.targets.outbound import NotPublicError, Outbound, Resolve, limited, system_resolve
+from rota.targets.outbound import NotPublicError, Outbound, Resolve, TlsError, limited, system_resolve
 
 BODY_LIMIT = 4096
 _READ_LIMIT = 4 * BODY_LIMIT  # the surplus lets a secret that crosses the first limit be seen whole
@@ -43,7 +43,6 @@ _KEEPALIVE = 1.0
 _IDLE_CONNECTIONS = 20
 
 _LATER = frozenset((408, 425, 429))
-_DROPPED_CONNECTION = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -59,7 +58,7 @@ _RESERVED = frozenset(
         "content-length",
         "expect",
         "keep-alive",
-        "te",
+        "te",  # codespell:ignore te
         "trailer",
         "transfer-encoding",
         "upgrade",
@@ -106,10 +105,10 @@ class HttpCall:
             raise failed(f"{error}; set allow_private on the target to call it all the same", transient=False) from None
         except httpcore.TimeoutException:
             raise failed(f"no complete answer within {target.timeout:g} s") from None
+        except TlsError as error:
+            raise failed(str(error), transient=False) from None
         except httpcore.NetworkError as error:
-            cause = error.__cause__
-            refused = isinstance(cause, ssl.SSLError) and not isinstance(cause, _DROPPED_CONNECTION)
-            raise failed(str(error) or type(error).__name__, transient=not refused) from None
+            raise failed(str(error) or "the connection broke") from None
         except httpcore.RemoteProtocolError:
             # httpcore's words would quote what came, and that may be an echo of the request.
             raise failed("the connection was closed early, or the answer is not HTTP") from None
@@ -156,6 +155,8 @@ def _request(run: Run, target: HttpTarget, failed: _MakeError) -> httpcore.Reque
         url = httpx.URL(target.url)
     except httpx.InvalidURL:
         raise failed("this is not a valid URL", transient=False) from None
+    if url.port is not None and not 0 < url.port < 65536:
+        raise failed("the port is not one from 1 to 65535", transient=False)  # sockets would take it modulo 65536
     body = _body(run, target)
     headers = {b"host": url.netloc, b"user-agent": b"rota", b"accept": b"*/*", b"accept-encoding": b"identity"}
     if body:

@@ -12,7 +12,8 @@ whole call has a deadline, and each wait, the one for the resolver included, get
 States. A connection may be kept and used again for the same origin: it stays at the address that was checked. Callers
 that may reach private addresses and callers that may not share no connections: one pool with its `Outbound` for each.
 
-Failures. NotPublicError before anything is sent; httpcore's errors for everything else.
+Failures. NotPublicError before anything is sent; TlsError if the two ends do not agree on a secure connection;
+httpcore's errors for everything else.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from queue import Empty, SimpleQueue
-from ssl import SSLContext
+from ssl import SSLContext, SSLEOFError, SSLError, SSLZeroReturnError
 from threading import Thread
 from time import monotonic
 
@@ -46,6 +47,10 @@ class NotPublicError(Exception):
     """The host has an address that is not public."""
 
 
+class TlsError(Exception):
+    """A certificate or a handshake that either side refuses; not a connection that merely broke."""
+
+
 @contextmanager
 def limited(seconds: float) -> Generator[None]:
     """Bound everything that the connections of this module do for this thread meanwhile, taken together."""
@@ -61,6 +66,18 @@ def _left(too_late: type[httpcore.TimeoutException]) -> float:
     if seconds <= 0:
         raise too_late("the time of the call is used up")
     return seconds
+
+
+@contextmanager
+def _telling_tls() -> Generator[None]:
+    """Tell what TLS refuses from what the network does: httpcore calls both a network error."""
+    try:
+        yield
+    except httpcore.NetworkError as error:
+        cause = error.__cause__
+        if isinstance(cause, SSLError) and not isinstance(cause, SSLEOFError | SSLZeroReturnError):
+            raise TlsError(str(cause)) from None
+        raise
 
 
 def is_public(address: Address) -> bool:
@@ -166,7 +183,8 @@ class _Stream(httpcore.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _left(httpcore.ReadTimeout))
+        with _telling_tls():  # TLS 1.3: a server refuses the client's certificate only here
+            return self._inner.read(max_bytes, _left(httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # In pieces: the layer below would grant the whole time anew after each part that the peer takes.
@@ -182,7 +200,8 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, _left(httpcore.ConnectTimeout)))
+        with _telling_tls():
+            return _Stream(self._inner.start_tls(ssl_context, server_hostname, _left(httpcore.ConnectTimeout)))
 
     def get_extra_info(self, info: str) -> object:
         return self._inner.get_extra_info(info)
