@@ -26,8 +26,8 @@ class App:
     """
 
     def __init__(self, name: str) -> None:
-        self.name = check_id("app", name)
-        self.tasks = Tasks()
+        self.name: str = check_id("app", name)
+        self.tasks: Tasks = Tasks()
         self.schedules: dict[str, Schedule] = {}
 
     @overload

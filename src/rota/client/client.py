@@ -68,10 +68,10 @@ class Client:
         self._notify = notify or _nothing
         self._close = close or _nothing
         self._specs: dict[_SpecKey, RunSpec] = {}
-        self.schedules = Schedules(schedules_store, runs_store, clock, self._tasks, actor, self._notify)
-        self.runs = Runs(runs_store, clock, self._notify)
-        self.dead_letters = DeadLetters(runs_store, clock, self._notify)
-        self.queues = Queues(queues_store, clock, sleep or _cannot_wait)
+        self.schedules: Schedules = Schedules(schedules_store, runs_store, clock, self._tasks, actor, self._notify)
+        self.runs: Runs = Runs(runs_store, clock, self._notify)
+        self.dead_letters: DeadLetters = DeadLetters(runs_store, clock, self._notify)
+        self.queues: Queues = Queues(queues_store, clock, sleep or _cannot_wait)
 
     def at(
         self,

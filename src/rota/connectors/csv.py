@@ -58,7 +58,7 @@ class CsvFormat:
     def __init__(self, options: Csv) -> None:
         self._options = options
         name = encoding_name(options.encoding)
-        self.encoding = "utf-8" if name == "utf-8-sig" else name
+        self.encoding: str = "utf-8" if name == "utf-8-sig" else name
         self._headers: dict[Origin, _Header] = {}
         csv.field_size_limit(max(csv.field_size_limit(), 2 * options.max_item_bytes))
 

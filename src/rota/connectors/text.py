@@ -86,7 +86,7 @@ class SpooledText:
         self._spool = spool
         self._chunk = chunk
         self._stream = stream
-        self.origin = chunk.origin
+        self.origin: Origin = chunk.origin
 
     def read(self, start: int, end: int) -> bytes:
         return self._spool.read(self._chunk, start - self._chunk.start, end - self._chunk.start)

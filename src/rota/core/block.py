@@ -39,10 +39,10 @@ class Block:
     def __init__(
         self, start: int, end: int, values: list[object], broken: Sequence[int], positions: Callable[[], Sequence[int]]
     ) -> None:
-        self.start = start
-        self.end = end
-        self.values = values
-        self.broken = broken
+        self.start: int = start
+        self.end: int = end
+        self.values: list[object] = values
+        self.broken: Sequence[int] = broken
         self._positions = positions
 
     def positions(self) -> Sequence[int]:

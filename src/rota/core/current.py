@@ -29,9 +29,9 @@ class CurrentRun:
     __slots__ = ("_scheduled", "_signal", "attempt", "schedule_id")
 
     def __init__(self, schedule_id: str, scheduled: int, attempt: int, signal: StopSignal) -> None:
-        self.schedule_id = schedule_id
+        self.schedule_id: str = schedule_id
         self._scheduled = scheduled
-        self.attempt = attempt
+        self.attempt: int = attempt
         self._signal = signal
 
     @property

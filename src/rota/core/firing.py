@@ -33,8 +33,8 @@ class OpenRuns:
     __slots__ = ("held", "keys")
 
     def __init__(self, keys: tuple[RunKey, ...] = (), held: int = 0) -> None:
-        self.keys = keys
-        self.held = held
+        self.keys: tuple[RunKey, ...] = keys
+        self.held: int = held
 
 
 NO_RUNS = OpenRuns()

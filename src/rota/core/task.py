@@ -38,10 +38,10 @@ class Task(Generic[P, R]):
         self.timeout = timeout
         self.batch = batch
         self.schema = schema
-        self.is_async = inspect.iscoroutinefunction(function)
-        self.takes_payload = _takes_payload(function, name)
+        self.is_async: bool = inspect.iscoroutinefunction(function)
+        self.takes_payload: bool = _takes_payload(function, name)
         self.__doc__ = function.__doc__
-        self.__name__ = getattr(function, "__name__", name)
+        self.__name__: str = getattr(function, "__name__", name)
         self.__wrapped__ = function
 
     @property

@@ -102,7 +102,7 @@ class Engine:
             for name, loop in (("rota-timer", self._timer), ("rota-watcher", self._watcher))
         ]
         self.fatal: BaseException | None = None
-        self.stopped = threading.Event()
+        self.stopped: threading.Event = threading.Event()
 
     def policy(self, run: Run) -> Policy:
         """The run's own policy, else its task's."""

@@ -51,9 +51,10 @@ class Evaluator:
     """The ticks of a pattern in a zone. Arguments and answers are epoch seconds."""
 
     def __init__(self, pattern: Pattern, where: Zone, dst: Daylight) -> None:
-        self.pattern, self.zone = pattern, where
-        self.wall = Wall(shared_days(pattern.days), shared_times(pattern.hours, pattern.minutes, pattern.seconds))
-        self.reading = {
+        self.pattern: Pattern = pattern
+        self.zone: Zone = where
+        self.wall: Wall = Wall(shared_days(pattern.days), shared_times(pattern.hours, pattern.minutes, pattern.seconds))
+        self.reading: Reading = {
             "standard": Reading.ELAPSED if pattern.sub_daily else Reading.FIRST_MOVED,
             "aws": Reading.FIRST,
             "quartz": Reading.SECOND,

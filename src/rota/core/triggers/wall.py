@@ -175,10 +175,10 @@ class Times:
 
     def __init__(self, minutes: tuple[int, ...], seconds: tuple[int, ...]) -> None:
         self._minutes, self._seconds = minutes, seconds
-        self.size = len(minutes) * len(seconds)
-        self.first = minutes[0] * 60 + seconds[0]
-        self.last = minutes[-1] * 60 + seconds[-1]
-        self.listed = (
+        self.size: int = len(minutes) * len(seconds)
+        self.first: int = minutes[0] * 60 + seconds[0]
+        self.last: int = minutes[-1] * 60 + seconds[-1]
+        self.listed: tuple[int, ...] = (
             tuple(minute * 60 + second for minute in minutes for second in seconds) if self.size <= self._LISTED else ()
         )
 
@@ -204,7 +204,8 @@ class Wall:
     """All wall-clock times of an expression. Every argument and answer is in local seconds."""
 
     def __init__(self, days: Days, times: Times) -> None:
-        self.days, self.times = days, times
+        self.days: Days = days
+        self.times: Times = times
 
     def next(self, at: int) -> int | None:
         """The first time at or after `at`."""

@@ -41,7 +41,7 @@ class Zone:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.info = zone_info(name)
+        self.info: ZoneInfo = zone_info(name)
         self._years: dict[int, tuple[list[int], list[Segment]]] = {}
         self._recent = self._find(_BEGIN)
 
