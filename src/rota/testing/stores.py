@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from rota.ports.batches import BatchStore
 from rota.ports.queues import QueueStore
 from rota.ports.runs import RunStore
 from rota.ports.schedules import ScheduleStore
@@ -18,3 +19,5 @@ class Stores(Protocol):
     def runs(self) -> RunStore: ...
     @property
     def queues(self) -> QueueStore: ...
+    @property
+    def batches(self) -> BatchStore: ...

@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from rota.core.errors import InvalidError
+from rota.embedded.sqlite.batches import SqliteBatches
 from rota.embedded.sqlite.connection import Database, Durability
 from rota.embedded.sqlite.failures import translated
 from rota.embedded.sqlite.migrate import migrate
@@ -26,12 +27,25 @@ _NO_SPEC = (
     "SELECT 'run ' || schedule_id || ' at ' || scheduled || ' has an unknown spec' FROM runs_pending"
     " WHERE spec NOT IN (SELECT id FROM specs)"
 )
+_WRONG_TOTALS = (
+    "SELECT 'batch run ' || name || ' at ' || created || ' has totals that are not those of its chunks' FROM batch_runs AS it"
+    " JOIN (SELECT run, count(first) AS done, sum(items) AS items, sum(succeeded) AS succeeded, sum(failed) AS failed,"
+    " sum(skipped) AS skipped FROM batch_chunks GROUP BY run) AS found ON found.run = it.id"
+    " WHERE (it.done, it.items, it.succeeded, it.failed, it.skipped)"
+    " <> (found.done, found.items, found.succeeded, found.failed, found.skipped)"
+)
+_WRONG_COUNTS = (
+    "SELECT 'chunk ' || number || ' of batch run ' || run || ' does not account for its items' FROM batch_chunks"
+    " WHERE items <> succeeded + failed + skipped"
+)
 _PROMISES = (
     _BOTH.format("pending", "open", "pending", "open"),
     _BOTH.format("open", "finished", "open", "done"),
     _BOTH.format("pending", "finished", "pending", "done"),
     _TWO_ROWS,
     _NO_SPEC,
+    _WRONG_TOTALS,
+    _WRONG_COUNTS,
 )
 
 
@@ -49,6 +63,7 @@ class SqliteFile:
         self.schedules = SqliteSchedules(self.database, specs)
         self.runs = SqliteRuns(self.database, specs)
         self.queues = SqliteQueues(self.database)
+        self.batches = SqliteBatches(self.database, specs)
 
     def check(self) -> list[str]:
         """What is wrong with the file, in sentences: SQLite's own integrity check, then what rota promises of its

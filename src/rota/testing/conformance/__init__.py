@@ -6,7 +6,7 @@ In a test module of the engine:
 
     @pytest.fixture
     def stores() -> Iterator[Stores]:
-        yield ...       # fresh and empty: an object with `schedules`, `runs` and `queues`
+        yield ...       # fresh and empty: an object with `schedules`, `runs`, `queues` and `batches`
 
 Each class tests one port, or one side of it, and may be imported alone. `TestRaces` uses the stores from two threads;
 where another process would open a connection of its own, define a fixture `rivals` that answers two doors to the data.
@@ -17,6 +17,7 @@ where another process would open a connection of its own, define a fixture `riva
 import pytest
 
 pytest.register_assert_rewrite(
+    "rota.testing.conformance.batches",
     "rota.testing.conformance.dead_letters",
     "rota.testing.conformance.ledger",
     "rota.testing.conformance.queues",
@@ -26,6 +27,7 @@ pytest.register_assert_rewrite(
     "rota.testing.conformance.settling",
 )
 
+from rota.testing.conformance.batches import TestBatchLedger, TestBatchRuns
 from rota.testing.conformance.dead_letters import TestDeadLetters
 from rota.testing.conformance.ledger import TestChanges, TestTickLedger
 from rota.testing.conformance.queues import TestQueueStore
@@ -37,6 +39,8 @@ from rota.testing.stores import Stores
 
 __all__ = [
     "Stores",
+    "TestBatchLedger",
+    "TestBatchRuns",
     "TestCancelling",
     "TestChanges",
     "TestDeadLetters",

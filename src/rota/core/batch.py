@@ -1,0 +1,180 @@
+"""Batches and batch runs as values: what was declared, what was started, and where it stands.
+
+    pending ──▶ running ──decide──▶ finishing ──finish──▶ succeeded | failed | cancelled
+       ▲                                                              │
+       └───────────────────────────── redrive ◀───────────────────────┘
+
+What the user wants (`wish`: run, pause, cancel) stands beside the state, so that asking and doing never write the
+same field. `decide` is where exactly one caller says how a batch run ends; `finishing` lasts until results,
+manifest and receipt are in place, and a crash in it is healed by doing them again; `finish` stores the outcome
+together with the runs that notify, in one transaction.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from rota.core.chunk import ChunkSize
+from rota.core.errors import InvalidError
+from rota.core.ids import check_id, run_id
+from rota.core.limits import check_number
+from rota.core.payload import NULL
+from rota.core.receipt import Counts
+from rota.core.retry import Retry
+from rota.core.target import AnyTarget
+from rota.core.tolerance import NOTHING_TOLERATED, Tolerance
+
+BatchState = Literal["pending", "running", "finishing", "succeeded", "failed", "cancelled"]
+BatchOutcome = Literal["succeeded", "failed", "cancelled"]
+Wish = Literal["run", "pause", "cancel"]
+BATCH_OUTCOMES: tuple[BatchOutcome, ...] = ("succeeded", "failed", "cancelled")
+LONGEST_NAME = 80
+"""Shorter than other ids: the runs that notify are named after the batch and the outcome."""
+
+
+class Skip(Exception):  # noqa: N818 it is no error
+    """A task raises this to leave an item out: it counts as skipped and has no result."""
+
+
+class BatchKey(NamedTuple):
+    """The two halves of a batch run's id: the batch, and when the batch run was accepted (epoch ms)."""
+
+    name: str
+    created: int
+
+    @property
+    def id(self) -> str:
+        return run_id(self.name, self.created)
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """A declared batch. source, sink: a path or what `rota.Jsonl`, `rota.Parts` ... make; a source may be a generator
+    function. retry: None means the task's own. rate_limit: items a second. timeout: seconds for the batch run.
+    async_limit: coroutines at once in each worker, if the task is async."""
+
+    name: str
+    task: str
+    source: Any
+    sink: Any
+    size: ChunkSize
+    concurrency: int | None = None
+    tolerated: Tolerance = NOTHING_TOLERATED
+    retry: Retry | None = None
+    rate_limit: float | None = None
+    timeout: float | None = None
+    async_limit: int = 100
+    notify: tuple[AnyTarget, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        check_id("batch.task", self.task)
+        if self.concurrency is not None:
+            check_number("concurrency", self.concurrency, 1, 1024, whole=True)
+        if self.rate_limit is not None:
+            check_number("rate_limit", self.rate_limit, 0, 1e9, above=True)
+        if self.timeout is not None:
+            check_number("timeout", self.timeout, 0, 31_536_000, above=True)
+        check_number("async_limit", self.async_limit, 1, 100_000, whole=True)
+        if self.retry is not None and not isinstance(self.retry, Retry):
+            raise InvalidError("retry", self.retry, "a rota.Retry")
+
+
+def check_name(name: object) -> str:
+    """`name` if it may name a batch, else InvalidError."""
+    checked = check_id("batch", name)
+    if len(checked) > LONGEST_NAME:
+        raise InvalidError("batch", name, f"at most {LONGEST_NAME} characters")
+    return checked
+
+
+class BatchSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A batch as it was when a batch run was accepted; later changes of the declaration leave the run alone.
+
+    source, sink: connector options as JSON. A generator is `{"type": "generator"}`: the app that serves has the
+    function. payload: JSON that a generator may ask for by an argument of that name."""
+
+    batch: str
+    task: str
+    source: dict[str, Any]
+    sink: dict[str, Any]
+    size: ChunkSize
+    concurrency: int
+    tolerated: Tolerance = NOTHING_TOLERATED
+    retry: Retry | None = None
+    rate_limit: float | None = None
+    timeout: float | None = None
+    async_limit: int = 100
+    notify: tuple[AnyTarget, ...] = ()
+    payload: bytes = NULL
+
+
+class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution of a batch. Times in epoch ms.
+
+    cause: the run id of the schedule's run that started it, or "". planned, done: chunks. sealed: how many chunks
+    there are, once that is known. expected: items of the planned chunks, as far as the planner knew. revision: 0,
+    or the number of the redrive that is going on or was the last. groups: the failure signatures which that one
+    reruns. version: of the manifest. outcome: what was decided, from `finishing` on; until then, what the version
+    before came to. directory: where spool, dead letters and, unless the sink has room for it, manifest and receipt
+    lie. manifest: where the latest manifest is, or ""."""
+
+    name: str
+    created: int
+    spec: BatchSpec
+    directory: str
+    cause: str = ""
+    state: BatchState = "pending"
+    wish: Wish = "run"
+    started: int | None = None
+    finished: int | None = None
+    planned: int = 0
+    sealed: int | None = None
+    done: int = 0
+    expected: int = 0
+    counts: Counts = Counts(0, 0)
+    results: int = 0
+    result_bytes: int = 0
+    retries: int = 0
+    outcome: BatchOutcome | None = None
+    told: BatchOutcome | None = None
+    error: str = ""
+    revision: int = 0
+    groups: tuple[str, ...] = ()
+    version: int = 0
+    root: str = ""
+    manifest: str = ""
+
+    @property
+    def key(self) -> BatchKey:
+        return BatchKey(self.name, self.created)
+
+    @property
+    def id(self) -> str:
+        return run_id(self.name, self.created)
+
+    @property
+    def is_open(self) -> bool:
+        return self.state not in BATCH_OUTCOMES
+
+    @property
+    def shown_state(self) -> str:
+        """The state for people: it also says what was asked for and is not done yet."""
+        if self.is_open and self.wish == "pause":
+            return "paused"
+        return "cancelling" if self.is_open and self.wish == "cancel" else self.state
+
+
+def filled(options: dict[str, Any], id: str, cwd: str) -> dict[str, Any]:
+    """Connector options made independent of the process: `{run}` in a path is the batch run's id, and a local path is
+    absolute, so that an engine started elsewhere goes on with the same files."""
+    path = options.get("path")
+    if not isinstance(path, str):
+        return options
+    path = path.replace("{run}", id)
+    if "://" not in path:
+        slash = "/" if path.endswith("/") else ""
+        path = posixpath.normpath(posixpath.join(cwd, path)) + slash
+    return {**options, "path": path}
