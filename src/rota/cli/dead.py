@@ -49,7 +49,7 @@ def list_dead(
         ]
         for letter in letters
     ]
-    print_table(["run", "died", "attempts", "target", "failure"], rows)
+    print_table(["run", "died", "attempts", "target", "failure"], rows, cut=("target", "failure"))
     if len(letters) == limit:
         note(f"there may be more: --after {letters[-1].id}")
 

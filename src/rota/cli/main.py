@@ -7,9 +7,16 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from rota.cli import at, cron, db, dead, queue, run, schedule, serve
+from rota.cli.at import at
+from rota.cli.cron import group as cron
+from rota.cli.db import group as db
+from rota.cli.dead import group as dead
 from rota.cli.options import AS_JSON
 from rota.cli.output import print_error
+from rota.cli.queue import group as queue
+from rota.cli.run import group as run
+from rota.cli.schedule import group as schedule
+from rota.cli.serve import serve
 from rota.core.errors import InvalidError, RotaError
 
 
@@ -32,9 +39,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("serve")(serve.serve)
-app.command("at")(at.at)
-for group in (schedule.group, run.group, queue.group, dead.group, cron.group, db.group):
+app.command("serve")(serve)
+app.command("at")(at)
+for group in (schedule, run, queue, dead, cron, db):
     app.add_typer(group)
 
 

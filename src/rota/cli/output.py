@@ -15,7 +15,7 @@ from rota.core.errors import InvalidError, RotaError
 
 _PIPED_WIDTH = 200
 _GAP = 2
-_NARROWEST = 6
+_NARROWEST = 10
 _STYLES = {
     "succeeded": "green",
     "fired": "green",
@@ -54,11 +54,13 @@ def print_error(error: RotaError, *, as_json: bool) -> None:
     note(msgspec.json.encode(said).decode())
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, keep: int = 1) -> None:
-    """Rows under headers, a line each, cut to the terminal's width; the first `keep` columns are cut last."""
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], cut: Sequence[str] = ()) -> None:
+    """Rows under headers, a line each, that fit the terminal's width. Columns named in `cut` give way first; where that
+    is not enough, the last columns are left out, for half a time or half an id is worth nothing."""
     console = _console()
     cells = [[" ".join(cell.split()) for cell in row] for row in rows]
-    widths = _fit([max(map(cell_len, column)) for column in zip(headers, *cells, strict=True)], keep, console.width)
+    natural = [max(map(cell_len, column)) for column in zip(headers, *cells, strict=True)]
+    widths = _fit(natural, [index for index, header in enumerate(headers) if header in cut], console.width)
     console.print(Text(_line(headers, widths), style="bold"), soft_wrap=True)
     for row in cells:
         line = Text(_line(row, widths))
@@ -66,6 +68,8 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, keep: 
             if word in _STYLES:
                 line.highlight_words([word], _STYLES[word])
         console.print(line, soft_wrap=True)
+    if len(widths) < len(headers):
+        note(f"left out for want of width: {', '.join(headers[len(widths) :])}")
 
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
@@ -82,21 +86,23 @@ def _console() -> Console:
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=_PIPED_WIDTH if piped else None)
 
 
-def _fit(natural: list[int], keep: int, width: int) -> list[int]:
-    """Column widths whose sum fits: the widest columns give way first, the kept ones only if that is not enough."""
-    widths = list(natural)
-    room = width - _GAP * (len(widths) - 1)
-    for columns in (range(keep, len(widths)), range(len(widths))):
+def _fit(natural: list[int], flexible: list[int], width: int) -> list[int]:
+    """Column widths that fit, fewer than were asked for if need be."""
+    for columns in range(len(natural), 0, -1):
+        widths = natural[:columns]
+        room = width - _GAP * (columns - 1)
         while sum(widths) > room:
-            widest = max(columns, key=lambda column: widths[column], default=-1)
+            widest = max((column for column in flexible if column < columns), key=lambda it: widths[it], default=-1)
             if widest < 0 or widths[widest] <= _NARROWEST:
                 break
             widths[widest] -= 1
-    return widths
+        if sum(widths) <= room:
+            return widths
+    return [max(1, width)]
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return (" " * _GAP).join(_cut(cell, width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+    return (" " * _GAP).join(_cut(cell, width) for cell, width in zip(cells, widths, strict=False)).rstrip()
 
 
 def _cut(text: str, width: int) -> str:

@@ -53,7 +53,9 @@ def list_runs(
         note("no runs")
         return
     print_table(
-        ["run", "state", "attempt", "due", "late", "took", "result"], [_cells(it, zones) for it in records], keep=2
+        ["run", "state", "attempt", "due", "late", "took", "result"],
+        [_cells(it, zones) for it in records],
+        cut=("result",),
     )
     if len(records) == limit:
         note(f"there may be more: --after {records[-1].id}")

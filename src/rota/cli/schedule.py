@@ -147,7 +147,7 @@ def list_schedules(
         [row.id, row.status, _next(row), str(row.state.fired), str(row.schedule.target), row.schedule.trigger.explain()]
         for row in rows
     ]
-    print_table(["schedule", "status", "next", "fired", "target", "trigger"], table, keep=3)
+    print_table(["schedule", "status", "next", "fired", "target", "trigger"], table, cut=("target", "trigger"))
     if len(rows) == limit:
         note(f"there may be more: --after {rows[-1].id}")
 
@@ -230,7 +230,7 @@ def ticks(
         note("no ticks")
         return
     zone = found[0].schedule.trigger.timezone if found else "UTC"
-    print_table(["tick", "outcome", "reason", "detail"], [_tick_cells(row, zone) for row in rows], keep=3)
+    print_table(["tick", "outcome", "reason", "detail"], [_tick_cells(row, zone) for row in rows], cut=("detail",))
 
 
 @group.command()

@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,6 +24,8 @@ from rota.core.errors import InvalidError, RotaError
 from rota.service.sync import SyncReport
 from rota.wiring import DEFAULT_URL
 
+_ONE_SIGNAL = 1.0
+"""Seconds within which a second signal is the first one again: supervisors send it to the process and to its group."""
 _LEVELS = ("debug", "info", "warning", "error")
 
 Module = Annotated[
@@ -82,9 +85,15 @@ class _Signals:
 
     def __init__(self) -> None:
         self.first, self.second = threading.Event(), threading.Event()
+        self._first_at = 0.0
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        (self.second if self.first.is_set() else self.first).set()
+        now = time.monotonic()
+        if not self.first.is_set():
+            self._first_at = now
+            self.first.set()
+        elif now - self._first_at > _ONE_SIGNAL:
+            self.second.set()
 
 
 @contextmanager

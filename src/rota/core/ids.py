@@ -70,7 +70,7 @@ def when_ms(field: str, value: object) -> int:
     if isinstance(value, datetime):
         if value.tzinfo is None or value.utcoffset() is None:
             raise InvalidError(
-                field, value, "an aware datetime: add a tzinfo, such as datetime.UTC or ZoneInfo('Europe/Berlin')"
+                field, given, "an aware datetime: add a tzinfo, such as datetime.UTC or ZoneInfo('Europe/Berlin')"
             )
         return epoch_ms(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
