@@ -71,7 +71,7 @@ def bombard(place: Field, kills: int, seed: int) -> int:
         for number in range(1, kills + 1):
             serving = engine(place)
             try:
-                time.sleep(dice.uniform(0.15, 0.6))
+                time.sleep(dice.uniform(0.2, 0.65))
             finally:
                 kill(serving)
             if number % MEDDLER_DIES_EVERY == 0:

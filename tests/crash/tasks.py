@@ -14,6 +14,10 @@ from pathlib import Path
 from rota.app import App
 from rota.core.current import current_run
 from rota.core.retry import Retry
+from rota.core.triggers import Cron, Every
+
+DECLARED = {"declared-every", "declared-cron", "declared-queue", "declared-once"}
+"""The schedules of the app, which every engine stores anew at its start."""
 
 
 class Log:
@@ -59,4 +63,9 @@ def make_app(log: Log) -> App:
         if current_run().attempt == 1:
             raise ValueError("the first attempt always fails")
 
+    app.schedule("declared-every", Every(0.2), quick, misfire="all", overlap="allow", grace=0.1)
+    app.schedule("declared-cron", Cron("* * * * * ?"), slow, payload={"seconds": 0.3}, misfire="earliest", grace=0)
+    app.schedule("declared-queue", Every(0.1), slow, payload={"seconds": 0.12}, overlap="queue_one", misfire="skip")
+    app.schedule("declared-once", Every(0.15), quick, delivery="at_most_once", max_executions=100)
+    assert set(app.schedules) == DECLARED
     return app
