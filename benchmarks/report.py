@@ -1,0 +1,53 @@
+"""What every benchmark prints: rota's figure, and beside each peer's the ratio, measured in turn in the same run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import sqlite3
+import sys
+from collections.abc import Callable, Mapping
+from statistics import median
+
+Figures = dict[str, list[float]]
+QUICK = "--quick" in sys.argv
+AS_JSON = "--json" in sys.argv
+
+
+def versions(*packages: str) -> None:
+    """One line that says what is compared."""
+    if not AS_JSON:
+        found = [f"{name} {importlib.metadata.version(name)}" for name in ("rota", *packages)]
+        print(f"  {', '.join([*found, f'SQLite {sqlite3.sqlite_version}', f'Python {platform.python_version()}'])}")
+
+
+def in_turn(ways: Mapping[str, Callable[[], float]], rounds: int) -> Figures:
+    """Each way's figure, once a round: what else the machine does meanwhile falls on all of them."""
+    figures: Figures = {name: [] for name in ways}
+    for _ in range(1 if QUICK else rounds):
+        for name, way in ways.items():
+            figures[name].append(way())
+    return figures
+
+
+def show(measure: str, unit: str, figures: Figures, *, more_is_better: bool = True) -> None:
+    """Medians with their spread. The ratio, above 1 where rota is better, is the median of the rounds' own ratios."""
+    ours = figures["rota"]
+    rows = []
+    for name, found in figures.items():
+        ratios = [(a / b if more_is_better else b / a) if a and b else float("inf") for a, b in zip(ours, found, strict=False)]
+        rows.append({"measure": measure, "of": name, "median": median(found), "unit": unit})
+        rows[-1] |= {"least": min(found), "most": max(found), "ratio": None if name == "rota" else median(ratios)}
+    if AS_JSON:
+        print("\n".join(json.dumps(row) for row in rows))
+        return
+    print(f"  {measure}, {unit}")
+    for row in rows:
+        spread = f"{_text(row['least'])} to {_text(row['most'])}" if len(ours) > 1 else ""
+        ratio = "" if row["ratio"] is None else f"rota is {row['ratio']:.2f}x as good"
+        print(f"    {row['of']:<44}{_text(row['median']):>12}  {spread:<24}{ratio}".rstrip())
+
+
+def _text(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.1f}" if abs(value) >= 100 else f"{value:.2f}"
