@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class CountingIds:
-    """Call it for `prefix-1`, `prefix-2` and so on."""
+    """`prefix-1`, `prefix-2` and so on: call it for the next one, or use it as the `Ids` of a client."""
 
     def __init__(self, prefix: str = "id") -> None:
         self._prefix = prefix
@@ -13,3 +13,9 @@ class CountingIds:
     def __call__(self) -> str:
         self._last += 1
         return f"{self._prefix}-{self._last}"
+
+    def new(self) -> str:
+        return self()
+
+    def new_many(self, n: int) -> list[str]:
+        return [self() for _ in range(n)]
