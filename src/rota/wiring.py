@@ -8,6 +8,7 @@ import importlib.util
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from urllib.parse import parse_qsl
 
 from rota.app import App
 from rota.core.errors import InvalidError, NotFoundError
+from rota.core.run import Run
 from rota.ports.clock import Clock
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from rota.embedded.settings import Settings
     from rota.embedded.sqlite.file import SqliteFile
     from rota.ports.clock import Clock
+    from rota.targets.http import HttpCall
 
 DEFAULT_URL = "sqlite:///rota.db"
 _URLS = "sqlite:///FILE (three slashes for a relative path, four for an absolute one)"
@@ -125,7 +128,6 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
     from rota.embedded.serving import Serving
     from rota.embedded.sqlite.file import SqliteFile
     from rota.embedded.system import ServerLock, SystemClock
-    from rota.targets.http import http_call
     from rota.targets.queue import queue_call
 
     path, found = settings_of(url, settings)
@@ -137,7 +139,10 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
         lock.release()
         raise
 
+    http = _HttpOnDemand()
+
     def release() -> None:
+        http.close()
         file.close()
         lock.release()
 
@@ -147,12 +152,33 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
         runs=file.runs,
         clock=clock,
         tasks=served.tasks,
-        calls={QueueTarget: queue_call(file.queues, clock), HttpTarget: http_call()},
+        calls={QueueTarget: queue_call(file.queues, clock), HttpTarget: http},
         settings=found,
         changed=file.database.version,
         release=release,
     )
     return Serving(made, _client(file, app, made.wake), served)
+
+
+class _HttpOnDemand:
+    """The HTTP target, made when it is first used: its client and the trusted certificates cost more than the
+    engine."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._call: HttpCall | None = None
+
+    def __call__(self, run: Run) -> bytes | None:
+        with self._lock:
+            if self._call is None:
+                from rota.targets.http import http_call
+
+                self._call = http_call()
+        return self._call(run)
+
+    def close(self) -> None:
+        if self._call is not None:
+            self._call.close()
 
 
 def load_app(name: str) -> App:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
 from rota.core.errors import InvalidError
+from rota.core.http_rules import check_headers, check_url
 from rota.core.ids import check_id
+from rota.core.limits import check_number
 
 _ALLOWED = "a task, 'task:NAME', 'queue:NAME' or an http(s) URL"
 
@@ -53,13 +54,9 @@ class HttpTarget(msgspec.Struct, frozen=True, tag="http", tag_field="kind", omit
     allow_private: bool = False
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidError("target.url", self.url, "an http or https URL with a host")
-        if parts.username or parts.password:
-            raise InvalidError("target.url", parts.hostname, "a URL without a password in it: put it in a header")
-        if not 0 < self.timeout <= 900:
-            raise InvalidError("target.timeout", self.timeout, "more than 0 and at most 900 seconds")
+        check_url(self.url)
+        check_headers(self.headers)
+        check_number("target.timeout", self.timeout, 0, 900, above=True)
 
     def __str__(self) -> str:
         return self.url

@@ -16,7 +16,6 @@ says in its error is quoted without any header value that it echoes.
 from __future__ import annotations
 
 import codecs
-import re
 import ssl
 from collections.abc import Mapping
 from contextlib import closing, suppress
@@ -43,27 +42,6 @@ _KEEPALIVE = 1.0
 _IDLE_CONNECTIONS = 20
 
 _LATER = frozenset((408, 425, 429))
-
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-# Either rota's promise to the endpoint, or how this connection frames its messages.
-_RESERVED = frozenset(
-    (
-        "idempotency-key",
-        "rota-run",
-        "rota-scheduled",
-        "rota-attempt",
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "expect",
-        "keep-alive",
-        "te",  # codespell:ignore te
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    )
-)
 _PLAIN = frozenset(("accept", "accept-language", "cache-control", "content-type", "host", "user-agent"))
 
 
@@ -161,7 +139,7 @@ def _request(run: Run, target: HttpTarget, failed: _MakeError) -> httpcore.Reque
     headers = {b"host": url.netloc, b"user-agent": b"rota", b"accept": b"*/*", b"accept-encoding": b"identity"}
     if body:
         headers[b"content-type"] = b"application/json"
-    headers |= _own_headers(target, failed)
+    headers |= {name.lower().encode(): value.encode() for name, value in target.headers.items()}
     headers[b"idempotency-key"] = headers[b"rota-run"] = run.id.encode()
     headers[b"rota-scheduled"] = iso(run.scheduled).encode()
     headers[b"rota-attempt"] = b"%d" % (run.attempt + 1)
@@ -182,21 +160,6 @@ def _body(run: Run, target: HttpTarget) -> bytes | None:
     if run.payload != NULL:
         return run.payload
     return None if target.method == "DELETE" else b""
-
-
-def _own_headers(target: HttpTarget, failed: _MakeError) -> dict[bytes, bytes]:
-    headers = {}
-    for name, value in target.headers.items():
-        if not _HEADER_NAME.fullmatch(name):
-            raise failed("a header has a name that HTTP does not allow", transient=False)
-        if name.lower() in _RESERVED:
-            raise failed(f"the header {name} is set by rota alone", transient=False)
-        if _CONTROL.search(value) or value != value.strip():
-            raise failed(
-                f"the header {name} has a line break, a control character or a blank at an end", transient=False
-            )
-        headers[name.lower().encode()] = value.encode()
-    return headers
 
 
 def _read(response: httpcore.Response) -> bytes:
