@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+from tests.service.desk import DAY, HOUR, MINUTE, SECOND, Desk
 
 from rota.app import App, define_schedule
 from rota.core.errors import ConflictError, ExistsError, InvalidError, NeverFiresError, NotFoundError
@@ -12,7 +13,6 @@ from rota.core.ids import iso
 from rota.core.schedule import Change
 from rota.core.triggers import At, Cron, Every
 from rota.testing import MemoryStores
-from tests.service.desk import DAY, HOUR, MINUTE, SECOND, Desk
 
 HOURLY = Every("1h")
 

@@ -6,7 +6,7 @@ at all; and the schedule's state, which knows what is still to come, or why noth
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from rota.core.errors import InvalidError, NotFoundError
@@ -14,6 +14,9 @@ from rota.core.ids import epoch_ms, when_ms
 from rota.core.run import RunKey, RunRecord
 from rota.core.schedule import StoredSchedule, TickRow
 from rota.core.triggers import Tick
+from rota.core.triggers.instants import to_datetime
+from rota.core.triggers.zones import zone as zone_of
+from rota.core.triggers.zones import zone_info
 from rota.ports.runs import RunStore
 from rota.ports.schedules import ScheduleStore
 from rota.service.phrasing import late, shown, span
@@ -42,6 +45,7 @@ def why(schedules: ScheduleStore, runs: RunStore, schedule_id: str, when: object
         return remembered
     zone = stored.schedule.trigger.timezone
     found = _instants(when, zone)
+    found = _skipped_in_gap(stored, when) or found
     for at in found:
         row = schedules.tick_at(schedule_id, at)
         if row is not None and _speaks_of(stored, row, at):
@@ -74,6 +78,18 @@ def instants_in(field: str, when: object, zone: str) -> list[int]:
 
 def _instants(when: object, zone: str) -> list[int]:
     return instants_in("when", when, zone)
+
+
+def _skipped_in_gap(stored: StoredSchedule, when: object) -> list[int]:
+    """The tick that a wall-clock time in the daylight gap means, where the trigger skips it: it stands at the gap's
+    end."""
+    if not isinstance(when, str) or (wall := datetime.fromisoformat(when)).tzinfo is not None:
+        return []
+    at = zone_of(stored.schedule.trigger.timezone).first_instant(epoch_ms(wall.replace(tzinfo=UTC)) // 1000) * 1000
+    if to_datetime(at, zone_info(stored.schedule.trigger.timezone)).replace(tzinfo=None) == wall:
+        return []
+    tick = _tick(stored, at)
+    return [at] if tick is not None and tick.skip == "daylight_gap" else []
 
 
 def _tick(stored: StoredSchedule, at: int) -> Tick | None:
