@@ -1,9 +1,15 @@
-"""rota serve: the engine, in the foreground, until a signal ends it."""
+"""rota serve: the engine, in the foreground, until a signal ends it.
+
+SIGHUP reloads: if the module can still be loaded, the engine stops gracefully and this process becomes a new server. No
+tick is lost on the way: those that pass meanwhile are in the far tier, and fire late.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -53,13 +59,16 @@ def serve(
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
-    """Store the app's schedules and fire what is due, until SIGTERM or Ctrl-C; a second signal does not wait."""
+    """Store the app's schedules and fire what is due, until SIGTERM or Ctrl-C; a second signal does not wait.
+    SIGHUP loads the module anew."""
     if log_level not in _LEVELS:
         raise InvalidError("log-level", log_level, "one of " + ", ".join(_LEVELS))
     logging.basicConfig(
         stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     place = url if db is None else f"sqlite:///{db}"
+    # A thread that computes keeps the timer from waking for as long as this; the default is 5 ms.
+    sys.setswitchinterval(0.001)
     settings = given(workers=workers, async_limit=async_limit, durability=durability, retention=retention, grace=grace)
     serving = wiring.engine(place, load_app(module), **settings)
     with _signals() as signals:
@@ -68,7 +77,8 @@ def serve(
         if isinstance(report, SyncReport):
             _announce(report, place, json)
         while not signals.first.wait(0.1) and not serving.engine.stopped.is_set():
-            pass
+            if signals.reload.is_set() and _still_loads(module, signals):
+                break
         stopper = threading.Thread(target=serving.stop, name="rota-stop", daemon=True)
         stopper.start()
         while stopper.is_alive() and not signals.second.is_set():
@@ -77,17 +87,37 @@ def serve(
         note("rota: stopped at once; what was running is attempted again at the next start")
         raise typer.Exit(1)
     _raise_fatal(serving.engine.fatal)
+    if signals.reload.is_set() and not signals.first.is_set():
+        note("rota: reloading")
+        os.execv(sys.executable, [sys.executable, "-m", "rota", *sys.argv[1:]])  # noqa: S606 its own command again
     note("rota: stopped")
+
+
+def _still_loads(module: str | None, signals: _Signals) -> bool:
+    """Whether a new process can load the module; if it cannot, says why, and the old one serves on."""
+    program = "import sys; from rota.wiring import load_app; load_app(sys.argv[1])"
+    if module is None:
+        return True
+    command = [sys.executable, "-c", program, module]
+    tried = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 the user's own module
+    if tried.returncode:
+        said = tried.stderr.strip().splitlines()
+        note(f"rota: warning: not reloaded, {module} cannot be loaded: {said[-1] if said else 'no reason given'}")
+        signals.reload.clear()
+    return tried.returncode == 0
 
 
 class _Signals:
     """Whether a signal to stop came, and whether a second one did."""
 
     def __init__(self) -> None:
-        self.first, self.second = threading.Event(), threading.Event()
+        self.first, self.second, self.reload = threading.Event(), threading.Event(), threading.Event()
         self._first_at = 0.0
 
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self.reload.set()
+            return
         now = time.monotonic()
         if not self.first.is_set():
             self._first_at = now
@@ -98,9 +128,11 @@ class _Signals:
 
 @contextmanager
 def _signals() -> Iterator[_Signals]:
-    """SIGTERM and SIGINT noted instead of carried out."""
+    """SIGTERM, SIGINT and SIGHUP noted instead of carried out."""
     noted = _Signals()
-    before: dict[int, Any] = {number: signal.signal(number, noted) for number in (signal.SIGTERM, signal.SIGINT)}
+    before: dict[int, Any] = {
+        number: signal.signal(number, noted) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    }
     try:
         yield noted
     finally:
