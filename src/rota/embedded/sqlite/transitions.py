@@ -167,10 +167,11 @@ def release_held(connection: sqlite3.Connection, schedule_ids: Iterable[str]) ->
     if not connection.execute("SELECT 1 FROM runs_open WHERE held = 1 LIMIT 1").fetchone():
         return []
     freed = connection.execute(
-        "SELECT schedule_id, min(scheduled) FROM runs_open AS it WHERE held = 1 AND schedule_id IN (SELECT value FROM json_each(?))"
-        " AND NOT EXISTS (SELECT 1 FROM runs_open WHERE schedule_id = it.schedule_id AND held = 0)"
-        " AND NOT EXISTS (SELECT 1 FROM runs_pending WHERE moved = 1 AND schedule_id = it.schedule_id)"
-        " GROUP BY schedule_id",
+        # By schedule, not by held run: thousands may be held, and each must cost the same to release.
+        "SELECT value, (SELECT min(scheduled) FROM runs_open WHERE schedule_id = value AND held = 1) AS earliest"
+        " FROM json_each(?) WHERE earliest IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM runs_open WHERE schedule_id = value AND held = 0)"
+        " AND NOT EXISTS (SELECT 1 FROM runs_pending WHERE moved = 1 AND schedule_id = value)",
         (_encode(sorted(schedule_ids)).decode(),),
     ).fetchall()
     connection.executemany(
