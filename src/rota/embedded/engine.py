@@ -41,7 +41,7 @@ from rota.ports.schedules import ScheduleStore
 from rota.ports.target import TargetCall
 from rota.service.reap import reap
 from rota.service.tick import LIMIT, decide
-from rota.service.work import INTERRUPTED, Policy, recover
+from rota.service.work import INTERRUPTED, Policy, hand_back, recover
 
 log = logging.getLogger("rota.engine")
 LEAD = 4
@@ -145,7 +145,7 @@ class Engine:
         for thread in self._threads:
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join()
-        self._pool.drain()
+        waiting = self._pool.drain()
         deadline = time.monotonic() + (self._settings.grace if grace is None else grace)
         while self._pool.running and time.monotonic() < deadline and self.fatal is None:
             self._pool.expire(self._clock.now())
@@ -153,9 +153,17 @@ class Engine:
         self._pool.abandon(self._clock.now(), InterruptedAttemptError(INTERRUPTED.message))
         if self.fatal is None:
             self._recorder.close()
+            self._hand_back([attempt.run for attempt in waiting if attempt.claimed])
         self._pool.close()
         self._release()
         self.stopped.set()
+
+    def _hand_back(self, claimed: Sequence[Run]) -> None:
+        """Make runs pending again that were claimed but not started; what was not claimed is pending still."""
+        try:
+            hand_back(self._runs, claimed, self._clock.now())
+        except StoreError as error:
+            log.warning("%d runs that were not started end as interrupted: %s", len(claimed), error)
 
     def _guard(self, loop: Callable[[], None]) -> None:
         while not self._stopping.is_set():

@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 
 from rota.core.current import CURRENT, CurrentRun
 from rota.core.outcome import Result, failure_of, innermost_frame
@@ -137,9 +138,9 @@ class Pool:
                 result = Result(started, clock.now(), value)
             except BaseException as error:  # noqa: BLE001 even SystemExit is just an outcome
                 result = Result(started, clock.now(), failure=failure_of(error, innermost_frame(error)))
-            if attempt.over:
-                return
-            self._finish(attempt, result)
+            if not self._end(attempt):
+                return  # given up, and another thread in its place
+            self._report(attempt, result)
 
     def _task(self, run: Run) -> Task[..., object] | Exception | None:
         target = run.spec.target
@@ -150,28 +151,45 @@ class Pool:
         except LookupError as error:
             return error
 
-    def _finish(self, attempt: Attempt, result: Result) -> None:
+    def _end(self, attempt: Attempt) -> bool:
+        """True for the one caller that is to report the attempt: its thread may end while it is given up."""
+        if attempt.over or self.running.pop(attempt.key, None) is None:
+            return False
         attempt.over = True
-        self.running.pop(attempt.key, None)
-        self._report(attempt, result)
+        return True
 
     def _start_coroutine(self, task: Task[..., object], attempt: Attempt) -> None:
         self._coroutines.acquire()
-        future = asyncio.run_coroutine_threadsafe(self._await(task, attempt), self._event_loop())
-        attempt.stop = future.cancel
+        loop, going = self._event_loop(), list[asyncio.Task[Result]]()
 
-    async def _await(self, task: Task[..., object], attempt: Attempt) -> None:
+        def begin() -> None:
+            going.append(loop.create_task(self._await(task, attempt)))
+            going[0].add_done_callback(lambda it: self._awaited(attempt, it))
+
+        loop.call_soon_threadsafe(begin)
+        attempt.stop = lambda: loop.call_soon_threadsafe(lambda: going[0].cancel())
+        if attempt.cancel:
+            attempt.stop()
+
+    async def _await(self, task: Task[..., object], attempt: Attempt) -> Result:
         run = attempt.run
         CURRENT.set(CurrentRun(run.schedule_id, run.scheduled, run.attempt + 1, attempt))
         try:
             value = await task.function(*arguments(task, run))  # type: ignore[misc]
-            result = Result(attempt.started, self._clock.now(), kept(value))
+            return Result(attempt.started, self._clock.now(), kept(value))
         except BaseException as error:  # noqa: BLE001 cancellation is an outcome too
-            result = Result(attempt.started, self._clock.now(), failure=failure_of(error, innermost_frame(error)))
-        finally:
-            self._coroutines.release()
-        if not attempt.over:
-            self._finish(attempt, result)
+            return Result(attempt.started, self._clock.now(), failure=failure_of(error, innermost_frame(error)))
+
+    def _awaited(self, attempt: Attempt, ended: asyncio.Task[Result]) -> None:
+        """A coroutine that was cancelled before its first step never got to catch that."""
+        self._coroutines.release()
+        if not self._end(attempt):
+            return
+        if ended.cancelled():
+            failure = failure_of(asyncio.CancelledError("cancelled before it began"))
+            self._report(attempt, Result(attempt.started, self._clock.now(), failure=failure))
+        else:
+            self._report(attempt, ended.result())
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -183,22 +201,23 @@ class Pool:
     def expire(self, now: int) -> None:
         """Report attempts that are past their deadline as failed."""
         for attempt in list(self.running.values()):
-            if attempt.deadline is None or attempt.deadline > now or attempt.over:
+            if attempt.deadline is None or attempt.deadline > now or not self._give_up(attempt):
                 continue
             error = TimeoutError(f"longer than the timeout of {(attempt.deadline - attempt.started) / 1000:g} s")
-            self._give_up(attempt)
             self._report(attempt, Result(attempt.started, now, failure=failure_of(error)))
 
-    def _give_up(self, attempt: Attempt) -> None:
-        attempt.over = True
+    def _give_up(self, attempt: Attempt) -> bool:
+        """Wait for it no longer; False if it has just ended."""
+        if not self._end(attempt):
+            return False
         attempt.cancel = True
-        self.running.pop(attempt.key, None)
         if attempt.stop is not None:
             attempt.stop()
-            return
+            return True
         with self._lock:
             self._threads -= 1
         self.put(())
+        return True
 
     def cancel(self, key: RunKey) -> None:
         """Ask the attempt of this run to stop."""
@@ -215,17 +234,21 @@ class Pool:
             attempt.cancel = True
         return [attempt.key for attempt in gone]
 
-    def drain(self) -> None:
-        """Start nothing more: what was put but not started is dropped, and is still pending in the store."""
+    def drain(self) -> list[Attempt]:
+        """Start nothing more. Answers what was put but not started."""
         self._stopping = True
+        left = []
+        while self._ready:
+            with suppress(IndexError):  # a thread that was quicker starts it
+                left.append(self._ready.popleft())
         for _ in range(self._threads):
             self._permits.put(None)
+        return left
 
     def abandon(self, now: int, failure: BaseException) -> None:
         """Report what still runs as interrupted."""
         for attempt in list(self.running.values()):
-            if not attempt.over:
-                self._give_up(attempt)
+            if self._give_up(attempt):
                 self._report(attempt, Result(attempt.started, now, failure=failure_of(failure), interrupted=True))
 
     def close(self) -> None:

@@ -73,7 +73,8 @@ class Recorder:
         """Record what has been reported and end."""
         self._closing.set()
         self._wake.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _loop(self) -> None:
         while True:

@@ -73,6 +73,16 @@ def recover(store: RunStore, policy: PolicyOf, now: int) -> list[Settlement]:
     return settlements
 
 
+NOT_STARTED = Failure(("rota.Interrupted",), "the engine stopped before this attempt was started")
+
+
+def hand_back(store: RunStore, claimed: Sequence[Run], now: int) -> None:
+    """When an engine stops: make runs pending again that were claimed, but whose attempt was not started. It leaves a
+    trace as an attempt; delivered at most once or not, another may follow."""
+    if claimed:
+        store.settle([Settlement(run, run.attempt + 1, now, now, None, now, NOT_STARTED) for run in claimed])
+
+
 def settle(
     store: RunStore,
     ended: Iterable[tuple[Run, Result]],
