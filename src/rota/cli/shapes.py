@@ -9,10 +9,11 @@ import msgspec
 from rota.core.ids import iso
 from rota.core.payload import decode_payload
 from rota.core.run import AttemptRow, DeadLetter, RunRecord
-from rota.core.schedule import StoredSchedule, TickRow
+from rota.core.schedule import Schedule, StoredSchedule, TickRow
 from rota.ports.queues import Message
 
 Shape = dict[str, Any]
+_PLAIN = tuple(name for name in Schedule.__struct_fields__ if name not in {"trigger", "target", "payload"})
 
 
 def _time(at: int | None) -> str | None:
@@ -22,10 +23,9 @@ def _time(at: int | None) -> str | None:
 def schedule_shape(row: StoredSchedule) -> Shape:
     """A schedule with its state. trigger also says itself in words, as `explained`."""
     schedule, state = row.schedule, row.state
-    plain: Shape = msgspec.to_builtins(msgspec.structs.replace(schedule, payload=b"null"))
     paused = state.paused
-    return plain | {
-        "trigger": {**plain["trigger"], "explained": schedule.trigger.explain()},
+    return {name: msgspec.to_builtins(getattr(schedule, name)) for name in _PLAIN} | {
+        "trigger": {**msgspec.to_builtins(schedule.trigger), "explained": schedule.trigger.explain()},
         "target": str(schedule.target),
         "payload": decode_payload(schedule.payload),
         "status": row.status,
