@@ -180,4 +180,5 @@ def new_schedule(schedule: Schedule, now: int) -> StoredSchedule:
         raise NeverFiresError(
             "trigger", schedule.trigger.explain(), f"a trigger with a tick after {iso(now)}", schedule=schedule.id
         )
-    return StoredSchedule(schedule, State(tick.at, tick.skip, created=now, updated=now))
+    # Versions begin with the time, so that a decision about a schedule never fits another one made later under its id.
+    return StoredSchedule(schedule, State(tick.at, tick.skip, version=max(1, now), created=now, updated=now))

@@ -60,7 +60,8 @@ class ScheduleStore(Protocol):
     def apply(self, changes: Sequence[Change]) -> builtins.list[bool]:
         """Carry out each change whose version still holds, in order: definition and state, tick rows, accepted runs,
         then
-        cancellations. Deleting (`after` None) leaves ledger and history. Answers which were carried out."""
+        cancellations; a run that is open already stays as it is. Deleting (`after` None) leaves ledger and history.
+        Answers which were carried out."""
 
     def ticks(
         self, schedule_id: str, start: int, end: int, limit: int, *, newest_first: bool = False
@@ -71,4 +72,4 @@ class ScheduleStore(Protocol):
         """The ledger row with scheduled <= at <= until."""
 
     def forget_ticks(self, before: int, limit: int) -> int:
-        """Remove up to `limit` ledger rows decided for ticks before `before`; answers how many."""
+        """Remove up to `limit` ledger rows whose last tick is before `before`; answers how many."""
