@@ -13,7 +13,9 @@ from rota.core.ids import moment, when_ms
 from rota.core.triggers import AnyTrigger
 from rota.wiring import clock
 
-group = typer.Typer(name="cron", help="What an expression means, without storing anything.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(
+    name="cron", help="What an expression means, without storing anything.", no_args_is_help=True
+)
 
 Expression = Annotated[
     str,

@@ -13,7 +13,7 @@ from rota.cli.output import print_json, say
 from rota.core.errors import NotFoundError, StoreCorruptError
 from rota.wiring import DEFAULT_URL
 
-group = typer.Typer(name="db", help="Check, migrate and back up the database file.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(name="db", help="Check, migrate and back up the database file.", no_args_is_help=True)
 
 
 @group.command()

@@ -14,7 +14,7 @@ from rota.cli.shapes import dead_letter_shape
 from rota.service.phrasing import shown
 from rota.wiring import DEFAULT_URL
 
-group = typer.Typer(name="dead", help="See, redrive and purge dead letters.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(name="dead", help="See, redrive and purge dead letters.", no_args_is_help=True)
 
 RunIds = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run ids.", show_default=False)]
 Every = Annotated[bool, typer.Option("--all", help="All there are.")]

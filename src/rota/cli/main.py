@@ -31,7 +31,7 @@ class _Rota(TyperGroup):
             raise typer.Exit(2 if isinstance(error, InvalidError) else 1) from None
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="rota",
     cls=_Rota,
     help="Runs work later, again and again, or over millions of items, and always knows what happened.",
@@ -41,8 +41,12 @@ app = typer.Typer(
 )
 app.command("serve")(serve)
 app.command("at")(at)
-for group in (schedule, run, queue, dead, cron, db):
-    app.add_typer(group)
+app.add_typer(schedule)
+app.add_typer(run)
+app.add_typer(queue)
+app.add_typer(dead)
+app.add_typer(cron)
+app.add_typer(db)
 
 
 def main() -> None:

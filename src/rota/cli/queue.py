@@ -13,7 +13,7 @@ from rota.cli.shapes import message_shape
 from rota.core.errors import ConflictError
 from rota.wiring import DEFAULT_URL
 
-group = typer.Typer(name="queue", help="Send to and receive from embedded queues.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(name="queue", help="Send to and receive from embedded queues.", no_args_is_help=True)
 
 QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.", show_default=False)]
 

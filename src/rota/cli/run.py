@@ -15,7 +15,7 @@ from rota.core.run import AttemptRow, RunRecord
 from rota.service.phrasing import late, shown, span
 from rota.wiring import DEFAULT_URL
 
-group = typer.Typer(name="run", help="See runs, and cancel them.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(name="run", help="See runs, and cancel them.", no_args_is_help=True)
 
 State = Annotated[
     str | None,

@@ -52,7 +52,7 @@ from rota.core.schedule import StoredSchedule, TickRow
 from rota.service.phrasing import shown, span
 from rota.wiring import DEFAULT_URL
 
-group = typer.Typer(name="schedule", help="Make, see, change and remove schedules.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(name="schedule", help="Make, see, change and remove schedules.", no_args_is_help=True)
 group.command("update")(update)
 
 NewId = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The new schedule's id.", show_default=False)]

@@ -28,7 +28,7 @@ class Runs:
         """All that is known of one run, failed attempts included. Raises InvalidError, NotFoundError."""
         record = self._store.get(run_key(id))
         if record is None:
-            raise NotFoundError("run", id, "it never was, or it is older than what is kept")
+            raise NotFoundError("run", id, "it is not due yet, it never was, or it is older than what is kept")
         return record
 
     def list(
