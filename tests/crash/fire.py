@@ -21,6 +21,8 @@ from rota.service import schedules
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 MEDDLER_DIES_EVERY = 10
+IN_THE_MIDDLE = 0.75
+"""How many of the kills wait until the engine serves; the others come at any moment from its very start."""
 
 
 class Field(NamedTuple):
@@ -54,6 +56,14 @@ def meddler(place: Field, seed: str) -> subprocess.Popen[bytes]:
     return spawn(place, "tests.crash.meddle", str(place.database), str(place.acknowledged), seed)
 
 
+def wait_for_a_line(log: Path, size: int, serving: subprocess.Popen[bytes]) -> None:
+    """Until the log is longer than `size`."""
+    deadline = time.monotonic() + PATIENCE
+    while log.stat().st_size <= size and serving.poll() is None:
+        assert time.monotonic() < deadline, f"the engine does not serve within {PATIENCE:g} s"
+        time.sleep(0.005)
+
+
 def kill(process: subprocess.Popen[bytes]) -> None:
     """As power loss does it. A process that ended by itself before is a failure of the test."""
     ended = process.poll()
@@ -69,9 +79,14 @@ def bombard(place: Field, kills: int, seed: int) -> int:
     other = meddler(place, f"{seed}-0")
     try:
         for number in range(1, kills + 1):
+            before = place.log.stat().st_size
             serving = engine(place)
             try:
-                time.sleep(dice.uniform(0.2, 0.65))
+                if dice.random() < IN_THE_MIDDLE:
+                    wait_for_a_line(place.log, before, serving)
+                    time.sleep(dice.uniform(0, 0.4))
+                else:
+                    time.sleep(dice.uniform(0.05, 0.4))
             finally:
                 kill(serving)
             if number % MEDDLER_DIES_EVERY == 0:

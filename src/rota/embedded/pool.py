@@ -166,8 +166,11 @@ class Pool:
             going.append(loop.create_task(self._await(task, attempt)))
             going[0].add_done_callback(lambda it: self._awaited(attempt, it))
 
+        def cancel() -> None:
+            going[0].cancel()
+
         loop.call_soon_threadsafe(begin)
-        attempt.stop = lambda: loop.call_soon_threadsafe(lambda: going[0].cancel())
+        attempt.stop = lambda: loop.call_soon_threadsafe(cancel)
         if attempt.cancel:
             attempt.stop()
 

@@ -28,9 +28,25 @@ LOCK_PATIENCE = 15.0
 """Seconds to wait for another process's transaction before giving up."""
 
 
+def retry_while_busy(execute: Callable[[], object]) -> None:
+    """Execute until no other connection is in the way; SQLite's own waiting is too coarse for some statements, and others
+    it lets fail at once."""
+    deadline, step = time.monotonic() + LOCK_PATIENCE, 0.0002
+    while True:
+        try:
+            execute()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(step)
+            step = min(step * 1.5, 0.003)
+        else:
+            return
+
+
 def wal(connection: sqlite3.Connection) -> None:
     """Readers and the writer do not block each other, and a commit appends instead of rewriting pages."""
-    connection.execute("PRAGMA journal_mode = WAL")
+    retry_while_busy(lambda: connection.execute("PRAGMA journal_mode = WAL"))
 
 
 def synchronous(connection: sqlite3.Connection, durability: Durability) -> None:
@@ -167,17 +183,7 @@ class Database:
 
     def _begin(self) -> None:
         """BEGIN IMMEDIATE; waits in steps far shorter than SQLite's own, which would add up to 100 ms of lateness."""
-        deadline, step = time.monotonic() + LOCK_PATIENCE, 0.0002
-        while True:
-            try:
-                self._writer.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(step)
-                step = min(step * 1.5, 0.003)
-            else:
-                return
+        retry_while_busy(lambda: self._writer.execute("BEGIN IMMEDIATE"))
 
     def version(self) -> int:
         """A number that changes whenever another process, or another Database of this one, committed."""

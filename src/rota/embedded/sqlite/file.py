@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from rota.core.errors import InvalidError
+from rota.core.errors import InvalidError, StoreCorruptError
 from rota.embedded.sqlite.batches import SqliteBatches
 from rota.embedded.sqlite.connection import Database, Durability
 from rota.embedded.sqlite.failures import translated
-from rota.embedded.sqlite.migrate import migrate
+from rota.embedded.sqlite.migrate import migrate, refuse_strangers
 from rota.embedded.sqlite.queues import SqliteQueues
 from rota.embedded.sqlite.rows import Specs
 from rota.embedded.sqlite.runs import SqliteRuns
@@ -53,6 +53,7 @@ class SqliteFile:
     """The stores on one file. Opening creates and migrates it. Raises StoreError's children."""
 
     def __init__(self, path: Path, durability: Durability = "power") -> None:
+        refuse_strangers(path)
         self.database = Database(path, durability)
         try:
             self.version = migrate(self.database)
@@ -68,10 +69,13 @@ class SqliteFile:
     def check(self) -> list[str]:
         """What is wrong with the file, in sentences: SQLite's own integrity check, then what rota promises of its
         rows."""
-        problems = [row[0] for row in self.database.read("PRAGMA integrity_check(20)") if row[0] != "ok"]
-        for query in _PROMISES:
-            problems += [row[0] for row in self.database.read(f"{query} LIMIT 20")]
-        return problems
+        problems: list[str] = []
+        for query in ("PRAGMA integrity_check(20)", *(f"{query} LIMIT 20" for query in _PROMISES)):
+            try:
+                problems += [row[0] for row in self.database.read(query) if row[0] != "ok"]
+            except StoreCorruptError as error:
+                problems.append(str(error))
+        return list(dict.fromkeys(problems))
 
     def backup(self, to: Path) -> None:
         """Copy a consistent state to `to`, which must not exist, while others go on writing."""

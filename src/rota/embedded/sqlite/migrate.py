@@ -8,10 +8,13 @@ is refused, untouched.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from importlib.resources import files
+from pathlib import Path
 
 from rota.core.errors import StoreCorruptError, StoreVersionError
-from rota.embedded.sqlite.connection import Database
+from rota.embedded.sqlite.connection import LOCK_PATIENCE, Database
+from rota.embedded.sqlite.failures import translated
 
 APPLICATION_ID = 0x726F7461
 """Says "rota" in the file's header, so that another program's database is not taken for ours."""
@@ -27,20 +30,42 @@ def migrations() -> list[tuple[int, str]]:
     return sorted(found)
 
 
+_WHOSE = (
+    "SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id),"
+    " EXISTS (SELECT 1 FROM sqlite_master)"
+)
+"""One statement, so one snapshot: another process may be making the tables just now."""
+
+
+def _check_ours(application: int, tables: int, name: str) -> None:
+    if application not in (0, APPLICATION_ID) or (application == 0 and tables):
+        raise StoreCorruptError(f"{name} is a database of another program; give rota a file of its own", database=name)
+
+
+def refuse_strangers(path: Path) -> None:
+    """StoreCorruptError if the file belongs to another program; it is not changed, while opening it as ours would make its
+    journal a WAL."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(72)
+    except OSError:
+        return  # opening it says why
+    if not header or header[68:72] == APPLICATION_ID.to_bytes(4):
+        return
+    with translated(str(path)), closing(sqlite3.connect(path, timeout=LOCK_PATIENCE)) as connection:
+        _, application, tables = connection.execute(_WHOSE).fetchone()
+    _check_ours(application, tables, str(path))
+
+
 def migrate(database: Database) -> int:
     """Bring the file to this version's schema; answers its number. StoreVersionError if it is newer already,
     StoreCorruptError if it belongs to another program."""
-    (version,), (application,) = *database.read("PRAGMA user_version"), *database.read("PRAGMA application_id")
+    ((version, application, tables),) = database.read(_WHOSE)
     known = migrations()
     latest = known[-1][0]
     if application == APPLICATION_ID and version == latest:
         return latest
-    if application not in (0, APPLICATION_ID) or (
-        application == 0 and database.read("SELECT 1 FROM sqlite_master LIMIT 1")
-    ):
-        raise StoreCorruptError(
-            f"{database.name} is a database of another program; give rota a file of its own", database=database.name
-        )
+    _check_ours(application, tables, database.name)
     if int(version) > latest:
         raise StoreVersionError(
             f"{database.name} has schema {version}, this rota knows up to {latest}; upgrade rota",
