@@ -113,10 +113,10 @@ def test_ticks_and_why(rota: Command) -> None:
 def test_a_wrong_id_says_what_is_near(rota: Command) -> None:
     rota(*NIGHTLY)
     for command in ("show", "pause", "resume", "trigger", "delete", "ticks"):
-        assert rota.refused(["schedule", command, "nigthly"], 1) == "no schedule 'nigthly'; is it nightly?"
-    rota("schedule", "show", "nigthly", "--json", exit_code=1)
+        assert rota.refused(["schedule", command, "nihgtly"], 1) == "no schedule 'nihgtly'; is it nightly?"
+    rota("schedule", "show", "nihgtly", "--json", exit_code=1)
     assert rota.err == (
-        '{"error":"no schedule \'nigthly\'; is it nightly?","kind":"NotFoundError","ids":{"schedule":"nigthly"}}\n'
+        '{"error":"no schedule \'nihgtly\'; is it nightly?","kind":"NotFoundError","ids":{"schedule":"nihgtly"}}\n'
     )
 
 

@@ -50,8 +50,8 @@ def test_lists_are_filtered_and_paged(desk: Desk) -> None:
 def test_a_wrong_id_is_answered_with_near_ones(desk: Desk) -> None:
     desk.client.schedules.create("nightly", HOURLY, "queue:q")
     with pytest.raises(NotFoundError, match="is it nightly") as caught:
-        desk.client.schedules.get("nigthly")
-    assert caught.value.ids == {"schedule": "nigthly"}
+        desk.client.schedules.get("nihgtly")
+    assert caught.value.ids == {"schedule": "nihgtly"}
 
 
 def test_all_or_none_of_many_are_stored(desk: Desk) -> None:
