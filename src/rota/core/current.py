@@ -22,8 +22,7 @@ class CurrentRun:
     """The run a task is part of.
 
     id: also the idempotency key. scheduled_time: nominal, aware. attempt: from 1. cancelled: it was asked to stop; a
-    long task
-    looks at this now and then and returns.
+    long task looks at this now and then and returns.
     """
 
     __slots__ = ("_scheduled", "_signal", "attempt", "schedule_id")

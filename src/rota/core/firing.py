@@ -1,11 +1,10 @@
 """What becomes of the ticks that are due: the decision at the heart of rota.
 
 `plan` looks at one schedule, the number of its runs that are open, and the time, and answers with one `Change`: a
-ledger row
-for every due tick, the runs that fire, and the next state. It is pure; a store carries the change out in one
-transaction, and only
-if nobody changed the schedule in between. So a crash leaves either all of a decision or nothing of it, and the next
-engine decides again from the same state: each tick gets exactly one row, and `fired` counts what was accepted.
+ledger row for every due tick, the runs that fire, and the next state. It is pure; a store carries the change out in
+one transaction, and only if nobody changed the schedule in between. So a crash leaves either all of a decision or
+nothing of it, and the next engine decides again from the same state: each tick gets exactly one row, and `fired`
+counts what was accepted.
 
 A tick later than the grace period is a misfire. With one or more misfires among the due ticks:
     skip      the misfired ones are one skipped row; those within grace fire
@@ -13,8 +12,8 @@ A tick later than the grace period is a misfire. With one or more misfires among
     earliest  the earliest due tick fires, all after it are one skipped row
     all       every one fires, a page at a time
 Ranges are counted by the trigger's arithmetic, not walked, so a year offline costs no more than a minute. Ticks that
-the
-trigger itself skips (excluded, daylight gap) get rows of their own, except inside a range, whose reason they share.
+the trigger itself skips (excluded, daylight gap) get rows of their own, except inside a range, whose reason they
+share.
 """
 
 from __future__ import annotations
@@ -124,8 +123,7 @@ def plan(stored: StoredSchedule, open_runs: OpenRuns, now: int, lead: int = 0, p
     """Decide on the ticks due up to `now + lead` (epoch ms); None if there are none.
 
     lead: how far ahead of its time a tick may be decided, so that its run can start on the millisecond. page: at most
-    this
-    many ticks are walked; what is left is decided by the next plan, at once."""
+    this many ticks are walked; what is left is decided by the next plan, at once."""
     state, trigger = stored.state, stored.schedule.trigger
     until = now + lead
     if state.next_tick is None or state.paused is not None or state.next_tick > until:

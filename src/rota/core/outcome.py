@@ -8,9 +8,8 @@ _MESSAGE = 2000
 
 
 class Failure(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """An exception as data. types: qualified names of the exception's class and its bases, nearest first.
-    frame: the innermost line of the user's code, such as "shop.py:12 in enrich". transient: whether another try can
-    help."""
+    """An exception as data. types: qualified names of the exception's class and its bases, nearest first. frame: the
+    innermost line of the user's code, such as "shop.py:12 in enrich". transient: whether another try can help."""
 
     types: tuple[str, ...]
     message: str

@@ -29,11 +29,10 @@ def _names(field: str, given: object) -> tuple[str, ...]:
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
     """Exponential backoff: before attempt n+1 wait `initial * factor**(n-1)` seconds, at most `maximum`.
 
-    attempts: tries in all, the first included (1 = never again). initial, maximum: seconds.
-    jitter: "full" draws from [0, wait], "equal" from [wait/2, wait], "none" waits exactly
-    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
-    retry_on: if not empty, only these exceptions are tried again. give_up_on: these never are. Classes or dotted names;
-    subclasses match.
+    attempts: tries in all, the first included (1 = never again). initial, maximum: seconds. jitter: "full" draws from
+    [0, wait], "equal" from [wait/2, wait], "none" waits exactly
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). retry_on: if not empty, only these
+    exceptions are tried again. give_up_on: these never are. Classes or dotted names; subclasses match.
     """
 
     attempts: int = 3

@@ -47,8 +47,8 @@ class RunSpec(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Run(msgspec.Struct, frozen=True, gc=False):
-    """An accepted run. scheduled: nominal time; due: when its next attempt is to start; both epoch ms.
-    attempt: attempts begun so far. recurring: it belongs to a stored schedule. held: it waits for its predecessor."""
+    """An accepted run. scheduled: nominal time; due: when its next attempt is to start; both epoch ms. attempt:
+    attempts begun so far. recurring: it belongs to a stored schedule. held: it waits for its predecessor."""
 
     schedule_id: str
     scheduled: int
@@ -77,8 +77,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
     """How attempt `attempt` of `run` ended and what follows: `outcome`, or another attempt at `retry_at` (then
-    outcome is None).
-    dead: it also becomes a dead letter. value: the target's answer as JSON."""
+    outcome is None). dead: it also becomes a dead letter. value: the target's answer as JSON."""
 
     run: Run
     attempt: int

@@ -29,8 +29,8 @@ def _one_of(field: str, value: object, kind: object) -> None:
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A definition. payload: JSON bytes. grace: seconds a tick may be late before it counts as a misfire.
-    retry, timeout (seconds): None means the task's own. owner: the app that declares it, or "" if made by hand."""
+    """A definition. payload: JSON bytes. grace: seconds a tick may be late before it counts as a misfire. retry,
+    timeout (seconds): None means the task's own. owner: the app that declares it, or "" if made by hand."""
 
     id: str
     trigger: AnyTrigger
@@ -94,8 +94,8 @@ class Pause(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """What rota keeps of a schedule. next_tick: nominal, epoch ms; None once there is none left.
-    next_skip: why that tick will not fire, if its trigger says so. fired: firings that count against max_executions."""
+    """What rota keeps of a schedule. next_tick: nominal, epoch ms; None once there is none left. next_skip: why that
+    tick will not fire, if its trigger says so. fired: firings that count against max_executions."""
 
     next_tick: int | None
     next_skip: str | None = None
@@ -132,8 +132,7 @@ class StoredSchedule(msgspec.Struct, frozen=True):
 
 class TickRow(msgspec.Struct, frozen=True):
     """One row of the tick ledger. scheduled: the (first) tick it covers; until: the last; count: how many, both ends
-    included.
-    decided: when the row was written. All epoch ms."""
+    included. decided: when the row was written. All epoch ms."""
 
     schedule_id: str
     scheduled: int
@@ -154,8 +153,7 @@ class Change(msgspec.Struct, frozen=True):
 
     after: the new schedule and state (version + 1), or None to delete it. redefined: the definition differs too.
     ticks: ledger rows. runs: accepted runs. cancel: open runs of the schedule, those of `runs` included, to cancel
-    (pending and
-    held ones end at once, running ones are asked to stop). at: when it was decided, epoch ms."""
+    (pending and held ones end at once, running ones are asked to stop). at: when it was decided, epoch ms."""
 
     schedule_id: str
     version: int

@@ -20,8 +20,8 @@ class Task(Generic[P, R]):
     """A named function. Calling it calls the function, as if it were not decorated.
 
     retry, timeout (seconds): what runs of this task use unless their schedule says otherwise. batch: in a batch the
-    function
-    gets a whole chunk (a list of items) and returns a list of results. schema: the type each item of a batch must have.
+    function gets a whole chunk (a list of items) and returns a list of results. schema: the type each item of a batch
+    must have.
     """
 
     def __init__(

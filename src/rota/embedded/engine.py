@@ -6,14 +6,10 @@
     watcher   notices what other processes wrote, cancellations, timeouts, clock steps; forgets what is old
 
 The timer sleeps until the next due time it knows of, at most a quarter of a second, and decides ticks a few
-milliseconds ahead (LEAD), so
-that the synced write is done when the time comes. Everything in memory can be rebuilt from the store: a crash at any
-point loses
-nothing but attempts in progress, which `recover` settles at the next start. A clock that steps forward, or a machine
-that slept, makes ticks late, and
-the misfire policy decides; one that steps back makes the timer wait again, and no tick is decided twice because a
-schedule's next
-tick only moves forward.
+milliseconds ahead (LEAD), so that the synced write is done when the time comes. Everything in memory can be rebuilt
+from the store: a crash at any point loses nothing but attempts in progress, which `recover` settles at the next
+start. A clock that steps forward, or a machine that slept, makes ticks late, and the misfire policy decides; one that
+steps back makes the timer wait again, and no tick is decided twice because a schedule's next tick only moves forward.
 
 When the store cannot be read or written (full disk, locked file) nothing is started until it can; when it is damaged
 the engine stops and says so.

@@ -1,12 +1,10 @@
 """The near tier: what is due within the horizon, in memory, bounded in count.
 
 Two heaps, of schedules by next tick and of pending runs by due time, each a window onto the store: everything up to
-`covered` is in the
-heap, or running, or settled. Work that appears inside the window (accepted by this process, freed, retried) is added
-by who made it
-or, if another process wrote it, found by `rescan`; work beyond it is found when the window moves on. `known`
-remembers the runs that
-were taken from the store and are not settled yet, because until then the store still calls them pending.
+`covered` is in the heap, or running, or settled. Work that appears inside the window (accepted by this process,
+freed, retried) is added by who made it or, if another process wrote it, found by `rescan`; work beyond it is found
+when the window moves on. `known` remembers the runs that were taken from the store and are not settled yet, because
+until then the store still calls them pending.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Where attempts happen: threads for functions, one event loop for coroutines.
 
 Runs go in through `put` and come back as (run, result) through `report`. A thread cannot be stopped from outside, so
-an attempt that
-overruns its timeout is reported as failed, its thread is given up and another takes its place; what the old one
-returns later is
-ignored. Coroutines are cancelled properly.
+an attempt that overruns its timeout is reported as failed, its thread is given up and another takes its place; what
+the old one returns later is ignored. Coroutines are cancelled properly.
 """
 
 from __future__ import annotations
@@ -28,8 +26,8 @@ from rota.targets.task import arguments, kept, run_task
 
 
 class Attempt:
-    """An attempt, from the moment its run is due. claimed: the store knows of it. deadline: epoch ms or None.
-    over: it was reported, or given up. stop: cancels its coroutine, if it is one."""
+    """An attempt, from the moment its run is due. claimed: the store knows of it. deadline: epoch ms or None. over:
+    it was reported, or given up. stop: cancels its coroutine, if it is one."""
 
     __slots__ = ("cancel", "claimed", "deadline", "key", "over", "run", "started", "stop")
 

@@ -1,12 +1,9 @@
 """Records what becomes of attempts, in groups.
 
 Results gather while the last group is being synced, so the more there is to do the larger the group. A claim (this
-attempt began) is written
-behind: an attempt that ends within a few milliseconds is recorded by its result alone. If the engine dies in between,
-the run is
-still pending, so it is attempted again with the same run id, which is what delivery at least once promises. Runs
-delivered at most once are
-claimed before they start, by the engine.
+attempt began) is written behind: an attempt that ends within a few milliseconds is recorded by its result alone. If
+the engine dies in between, the run is still pending, so it is attempted again with the same run id, which is what
+delivery at least once promises. Runs delivered at most once are claimed before they start, by the engine.
 
 If the store cannot be written, nothing is dropped: the group is kept and tried again, and `healthy` tells the engine
 to start nothing meanwhile.

@@ -32,10 +32,8 @@ class Message(msgspec.Struct, frozen=True):
 
 class QueueStore(Protocol):
     """An implementer owes: at-least-once delivery (a message stays until acknowledged), earliest visible first, one
-    receiver at a
-    time within the visibility timeout, durability as ScheduleStore, and that a second message with the run id of one
-    that is
-    still in the queue is not stored."""
+    receiver at a time within the visibility timeout, durability as ScheduleStore, and that a second message with the
+    run id of one that is still in the queue is not stored."""
 
     def send(self, messages: Sequence[NewMessage], now: int) -> None: ...
 

@@ -30,13 +30,11 @@ class RunStore(Protocol):
     - a run accepted is in exactly one place: pending, held, running or finished; only settling or cancelling finishes
     it;
     - `settle` is the last word on a run that ended: it also takes one that was never claimed (its claim may be
-    skipped when
-      it ended first) and one that was cancelled meanwhile, and settling again replaces the record. But a run that was
-      asked to
-      stop ends as cancelled instead of being tried again, and one that is finished is never reopened by a retry;
+      skipped when it ended first) and one that was cancelled meanwhile, and settling again replaces the record. But a
+      run that was asked to stop ends as cancelled instead of being tried again, and one that is finished is never
+      reopened by a retry;
     - the earliest held run of a schedule becomes pending as soon as no other run of it is open, in the transaction
-    that makes it
-      so, whether that settles, cancels, accepts or applies;
+      that makes it so, whether that settles, cancels, accepts or applies;
     - accepting an id that is finished replaces its record, its attempts and its dead letter;
     - `due` in the order (due, schedule_id, scheduled).
     """

@@ -33,8 +33,7 @@ class ScheduleStore(Protocol):
     - isolation: a Change applies only if the stored version equals `change.version`; of two racing callers one gets
     False;
     - one row per tick: `apply` never leaves two rows of one schedule that cover the same tick; a row whose
-    `scheduled` is taken
-      replaces the one there;
+      `scheduled` is taken replaces the one there;
     - order: `due` by next tick then id, `list` by id, `ticks` by time.
     """
 
@@ -59,9 +58,8 @@ class ScheduleStore(Protocol):
 
     def apply(self, changes: Sequence[Change]) -> builtins.list[bool]:
         """Carry out each change whose version still holds, in order: definition and state, tick rows, accepted runs,
-        then
-        cancellations; a run that is open already stays as it is. Deleting (`after` None) leaves ledger and history.
-        Answers which were carried out."""
+        then cancellations; a run that is open already stays as it is. Deleting (`after` None) leaves ledger and
+        history. Answers which were carried out."""
 
     def ticks(
         self, schedule_id: str, start: int, end: int, limit: int, *, newest_first: bool = False

@@ -1,9 +1,8 @@
 """Use case: decide on the ticks that are due.
 
 A decision is made from what the store holds, and stored only if the schedule did not change in between; a decision
-that lost
-that race is simply made again at the next call. Nothing is kept here, so a crash at any point is healed by calling
-again.
+that lost that race is simply made again at the next call. Nothing is kept here, so a crash at any point is healed by
+calling again.
 """
 
 from __future__ import annotations
@@ -30,6 +29,5 @@ def decide(store: ScheduleStore, due: Sequence[StoredSchedule], now: int, lead: 
 
 def tick(store: ScheduleStore, now: int, lead: int = 0, limit: int = LIMIT) -> list[Change]:
     """Decide on up to `limit` schedules that are due at `now + lead`; answers what was stored. Call again while it
-    answers
-    anything."""
+    answers anything."""
     return decide(store, store.due(now + lead, limit), now, lead)

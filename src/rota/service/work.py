@@ -16,8 +16,7 @@ from rota.ports.runs import RunStore
 
 CRASHES = 3
 """An attempt cut off by a crash is followed by another at most this often, whatever the retry policy says: a run that
-kills its
-engine must not do so for ever."""
+kills its engine must not do so for ever."""
 
 
 class Policy(NamedTuple):
@@ -90,8 +89,8 @@ def settle(
     claims: Sequence[Claim] = (),
     claimed: Container[RunKey] | None = None,
 ) -> tuple[list[Settlement], list[Run]]:
-    """Store `claims` and how attempts ended; answers the settlements and the held runs that became pending.
-    claimed: the runs whose claim is stored, if the caller knows; only those can have been asked to stop."""
+    """Store `claims` and how attempts ended; answers the settlements and the held runs that became pending. claimed:
+    the runs whose claim is stored, if the caller knows; only those can have been asked to stop."""
     pairs = list(ended)
     keys = [run.key for run, _ in pairs if claimed is None or run.key in claimed]
     asked = set(store.cancelled(keys)) if keys else set()

@@ -1,12 +1,9 @@
 """One SQLite file: how it is opened, and how writes are grouped.
 
 Any number of processes use the file at once (WAL). Within a process all writes go through `Database.write`. A caller
-puts its
-work in a queue and takes the write lock; whoever gets the lock carries out everything that is queued in one
-transaction.
-So under load one synced commit acknowledges many callers, and a lone caller pays for nothing but its own commit. Work
-that raises
-is undone alone, by a savepoint. A caller returns only after the commit that holds its work.
+puts its work in a queue and takes the write lock; whoever gets the lock carries out everything that is queued in one
+transaction. So under load one synced commit acknowledges many callers, and a lone caller pays for nothing but its own
+commit. Work that raises is undone alone, by a savepoint. A caller returns only after the commit that holds its work.
 """
 
 from __future__ import annotations

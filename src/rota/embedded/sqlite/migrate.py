@@ -1,8 +1,7 @@
 """The schema, as numbered SQL files applied in order; `PRAGMA user_version` tells how far a file has come.
 
 Each file runs in one transaction with the step of `user_version`, so a crash leaves the file at one number or the
-next. A file from a newer rota
-is refused, untouched.
+next. A file from a newer rota is refused, untouched.
 """
 
 from __future__ import annotations
