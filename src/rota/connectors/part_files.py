@@ -125,7 +125,7 @@ class Counter:
 
     def __init__(self, results: Iterable[Sequence[object]]) -> None:
         self._results = results
-        self.items = 0
+        self.items: int = 0
 
     def __iter__(self) -> Iterator[Sequence[object]]:
         for block in self._results:

@@ -100,8 +100,8 @@ class Frontier:
     chunk."""
 
     def __init__(self) -> None:
-        self.proven = 0
-        self.counts = Counts(0, 0)
+        self.proven: int = 0
+        self.counts: Counts = Counts(0, 0)
         self._held: dict[int, tuple[Chunk, Extent, Counts]] = {}
         self._before: Chunk | None = None
         self._at = 0

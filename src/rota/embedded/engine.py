@@ -39,7 +39,7 @@ from rota.service.reap import reap
 from rota.service.tick import LIMIT, decide
 from rota.service.work import INTERRUPTED, Policy, hand_back, recover
 
-log = logging.getLogger("rota.engine")
+log: logging.Logger = logging.getLogger("rota.engine")
 LEAD = 4
 LONGEST_WAIT = 0.25
 WATCH = 0.02
@@ -72,6 +72,7 @@ class Engine:
         self._clock = clock
         self._tasks = tasks
         self._settings = settings
+        self.grace: float = settings.grace
         self._changed = changed
         self._release = release
         self._horizon = round(settings.horizon * 1000)

@@ -31,8 +31,8 @@ class NearRuns:
         self._heap: list[tuple[int, RunKey, Run]] = []
         self._last: Run | None = None
         self.known: set[RunKey] = set()
-        self.covered = 0
-        self.hungry = False
+        self.covered: int = 0
+        self.hungry: bool = False
         """There is more to load than the limit allowed; see `settled`."""
         self._meanwhile: set[RunKey] = set()
         """What was settled since the store was last asked: its answer may hold them still."""
@@ -128,7 +128,7 @@ class NearSchedules:
         self._heap: list[tuple[int, str]] = []
         self._rows: dict[str, StoredSchedule] = {}
         self._last: tuple[int, str] | None = None
-        self.covered = 0
+        self.covered: int = 0
 
     def load(self, until: int) -> bool:
         """Move the window on towards `until` by one page; True if there is more to load."""

@@ -32,13 +32,13 @@ class Attempt:
     __slots__ = ("cancel", "claimed", "deadline", "key", "over", "run", "started", "stop")
 
     def __init__(self, key: RunKey, run: Run, claimed: bool = False) -> None:
-        self.key = key
-        self.run = run
-        self.started = 0
+        self.key: RunKey = key
+        self.run: Run = run
+        self.started: int = 0
         self.deadline: int | None = None
-        self.claimed = claimed
-        self.cancel = False
-        self.over = False
+        self.claimed: bool = claimed
+        self.cancel: bool = False
+        self.over: bool = False
         self.stop: Callable[[], object] | None = None
 
 

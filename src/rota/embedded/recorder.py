@@ -24,7 +24,7 @@ from rota.ports.clock import Clock
 from rota.ports.runs import RunStore
 from rota.service.work import PolicyOf, settle
 
-log = logging.getLogger("rota.engine")
+log: logging.Logger = logging.getLogger("rota.engine")
 Recorded = tuple[list[Settlement], list[Run]]
 GROUP = 2000
 CLAIM_AFTER = 5
@@ -52,7 +52,7 @@ class Recorder:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="rota-recorder", daemon=True)
         self.pool: Pool | None = None
-        self.healthy = True
+        self.healthy: bool = True
 
     def start(self, pool: Pool) -> None:
         self.pool = pool

@@ -30,8 +30,8 @@ class Fuse:
     def __init__(
         self, dies_at: int | None = None, *, after: bool = False, meanwhile: Callable[[int], None] | None = None
     ) -> None:
-        self.calls = 0
-        self.burnt = False
+        self.calls: int = 0
+        self.burnt: bool = False
         self._dies_at = dies_at
         self._after = after
         self._meanwhile = meanwhile

@@ -95,7 +95,7 @@ class Database:
 
     def __init__(self, path: Path, durability: Durability = "power") -> None:
         self.path = path
-        self.name = str(path)
+        self.name: str = str(path)
         self.durability: Durability = durability
         if path.is_dir():
             raise StoreReadOnlyError(f"{path} is a directory, not a database file", database=self.name)
@@ -106,7 +106,7 @@ class Database:
         self._jobs: deque[_Job[object]] = deque()
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
-        self.rollbacks = 0
+        self.rollbacks: int = 0
         """How many transactions were undone; who caches what a transaction wrote compares this."""
 
     def reader(self) -> sqlite3.Connection:

@@ -54,17 +54,17 @@ class SqliteFile:
 
     def __init__(self, path: Path, durability: Durability = "power") -> None:
         refuse_strangers(path)
-        self.database = Database(path, durability)
+        self.database: Database = Database(path, durability)
         try:
-            self.version = migrate(self.database)
+            self.version: int = migrate(self.database)
         except BaseException:
             self.database.close()
             raise
         specs = Specs(self.database)
-        self.schedules = SqliteSchedules(self.database, specs)
-        self.runs = SqliteRuns(self.database, specs)
-        self.queues = SqliteQueues(self.database)
-        self.batches = SqliteBatches(self.database, specs)
+        self.schedules: SqliteSchedules = SqliteSchedules(self.database, specs)
+        self.runs: SqliteRuns = SqliteRuns(self.database, specs)
+        self.queues: SqliteQueues = SqliteQueues(self.database)
+        self.batches: SqliteBatches = SqliteBatches(self.database, specs)
 
     def check(self) -> list[str]:
         """What is wrong with the file, in sentences: SQLite's own integrity check, then what rota promises of its

@@ -20,8 +20,8 @@ class MemoryStores:
     """The stores over one state."""
 
     def __init__(self) -> None:
-        self.state = MemoryState()
-        self.schedules = MemoryScheduleStore(self.state)
-        self.runs = MemoryRunStore(self.state)
-        self.queues = MemoryQueueStore()
-        self.batches = MemoryBatchStore(self.state, self.runs)
+        self.state: MemoryState = MemoryState()
+        self.schedules: MemoryScheduleStore = MemoryScheduleStore(self.state)
+        self.runs: MemoryRunStore = MemoryRunStore(self.state)
+        self.queues: MemoryQueueStore = MemoryQueueStore()
+        self.batches: MemoryBatchStore = MemoryBatchStore(self.state, self.runs)

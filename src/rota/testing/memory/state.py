@@ -36,7 +36,7 @@ class MemoryState:
     """Everything that the in-memory stores of one engine hold."""
 
     def __init__(self) -> None:
-        self.lock = RLock()
+        self.lock: RLock = RLock()
         self.schedules: dict[str, StoredSchedule] = {}
         self.ticks: dict[str, dict[int, TickRow]] = {}
         self.open: dict[str, dict[int, OpenRun]] = {}

@@ -61,9 +61,9 @@ class World:
     touched: set[RunKey] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.random = Random(self.seed)
-        self.clock = FakeClock()
-        self.engine = Engine(self.stores, self.random, self._meanwhile)
+        self.random: Random = Random(self.seed)
+        self.clock: FakeClock = FakeClock()
+        self.engine: Engine = Engine(self.stores, self.random, self._meanwhile)
         self._names = CountingIds("s")
         self._busy = False
 
