@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar, overload
 
-from rota.core.errors import ExistsError
+from rota.core.batch import Batch
+from rota.core.chunk import ChunkSize
+from rota.core.errors import ExistsError, InvalidError
 from rota.core.ids import check_id
 from rota.core.payload import encode_payload
 from rota.core.retry import Retry
 from rota.core.run import Delivery
 from rota.core.schedule import Misfire, Overlap, Schedule
-from rota.core.target import parse_target
+from rota.core.target import TaskTarget, parse_target
 from rota.core.task import Task, Tasks, make_task
+from rota.core.tolerance import Tolerance, parse_tolerance
 from rota.core.triggers import AnyTrigger
 
 P = ParamSpec("P")
@@ -29,6 +32,7 @@ class App:
         self.name: str = check_id("app", name)
         self.tasks: Tasks = Tasks()
         self.schedules: dict[str, Schedule] = {}
+        self.batches: dict[str, Batch] = {}
 
     @overload
     def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
@@ -105,6 +109,54 @@ class App:
             owner=self.name,
         )
         self.schedules[id] = declared
+        return declared
+
+    def batch(
+        self,
+        name: str,
+        *,
+        source: object,
+        task: object,
+        sink: object,
+        chunk_items: int | None = None,
+        chunk_bytes: int | None = None,
+        concurrency: int | None = None,
+        tolerated_failures: int | str | Tolerance = 0,
+        retry: Retry | None = None,
+        rate_limit: float | None = None,
+        timeout: float | None = None,
+        async_limit: int = 100,
+        notify: Sequence[object] = (),
+    ) -> Batch:
+        """Declare a batch: run `task` on every item of `source`, results to `sink`.
+
+        source: a path or glob, a generator function (of no argument, `start`, `payload` or both), or rota.Jsonl(...)
+        and its like. sink: a directory that ends in / (part files), a file name, or rota.Parts(...) and its like;
+        `{run}` in it is the batch run's id. chunk_items: 1000 unless chunk_bytes is given. concurrency: worker
+        processes, by default one a core. tolerated_failures: failed items, as a count or a percentage such as "5%".
+        retry: None means the task's own. rate_limit: items a second. timeout: seconds for a batch run. async_limit:
+        coroutines at once in each worker, if the task is async. notify: targets that are told of completion and
+        failure. Raises InvalidError, ExistsError."""
+        if name in self.batches:
+            raise ExistsError("batch", name, f"declared twice in app {self.name!r}")
+        target = parse_target(task if not isinstance(task, str) or ":" in task else f"task:{task}")
+        if not isinstance(target, TaskTarget):
+            raise InvalidError("task", str(target), "a task of this app, or its name")
+        declared = Batch(
+            name=name,
+            task=target.name,
+            source=source,
+            sink=sink,
+            size=ChunkSize(1000 if chunk_items is None and chunk_bytes is None else chunk_items, chunk_bytes),
+            concurrency=concurrency,
+            tolerated=parse_tolerance(tolerated_failures),
+            retry=retry,
+            rate_limit=rate_limit,
+            timeout=timeout,
+            async_limit=async_limit,
+            notify=tuple(parse_target(one) for one in notify),
+        )
+        self.batches[name] = declared
         return declared
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rota.embedded.settings import Settings
     from rota.embedded.sqlite.file import SqliteFile
     from rota.ports.clock import Clock
+    from rota.service.batches import Surroundings
     from rota.targets.http import HttpCall
 
 DEFAULT_URL = "sqlite:///rota.db"
@@ -76,10 +77,17 @@ def connect(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> 
     """A client of the store at `url`. app: lets it check task names. settings: fields of Settings, such as
     durability="process"."""
     file = database(url, **settings)
-    return _client(file, app, None)
+    return _client(file, app, None, _around(file))
 
 
-def _client(file: SqliteFile, app: App | None, notify: Callable[[], None] | None) -> Client:
+def _around(file: SqliteFile) -> Surroundings:
+    from rota.service.batches import Surroundings
+
+    directory = file.database.path.absolute().with_name(file.database.path.name + ".batches") / "{run}"
+    return Surroundings(str(directory), str(Path.cwd()), os.cpu_count() or 1)
+
+
+def _client(file: SqliteFile, app: App | None, notify: Callable[[], None] | None, around: Surroundings) -> Client:
     from rota.client import Client
     from rota.embedded.system import RandomIds, SystemClock
 
@@ -87,9 +95,11 @@ def _client(file: SqliteFile, app: App | None, notify: Callable[[], None] | None
         file.schedules,
         file.runs,
         file.queues,
+        file.batches,
         SystemClock(),
         RandomIds(),
         app=app,
+        around=around,
         actor=actor(),
         notify=notify,
         close=None if notify else file.close,
@@ -123,7 +133,9 @@ def actor() -> str:
 def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> Serving:
     """An engine for `app` on the store at `url`, not yet started: use it as a context manager, or call start and stop.
     StoreLockedError if another server has the file."""
-    from rota.core.target import HttpTarget, QueueTarget
+    from rota.core.target import BatchTarget, HttpTarget, QueueTarget
+    from rota.embedded.batch.host import BatchHost
+    from rota.embedded.batch.target import batch_call
     from rota.embedded.engine import Engine
     from rota.embedded.serving import Serving
     from rota.embedded.sqlite.file import SqliteFile
@@ -142,22 +154,33 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
     http = _HttpOnDemand()
 
     def release() -> None:
+        host.stop(0)
         http.close()
         file.close()
         lock.release()
 
-    clock = SystemClock()
+    clock, around = SystemClock(), _around(file)
+    host = BatchHost(file.batches, clock, served, file.database.version)
     made = Engine(
         schedules=file.schedules,
         runs=file.runs,
         clock=clock,
         tasks=served.tasks,
-        calls={QueueTarget: queue_call(file.queues, clock), HttpTarget: http},
+        calls={
+            QueueTarget: queue_call(file.queues, clock),
+            HttpTarget: http,
+            BatchTarget: batch_call(file.batches, served.batches, around, clock, host.wake),
+        },
         settings=found,
         changed=file.database.version,
         release=release,
     )
-    return Serving(made, _client(file, app, made.wake), served)
+
+    def wake() -> None:
+        made.wake()
+        host.wake()
+
+    return Serving(made, host, _client(file, app, wake, around), served)
 
 
 class _HttpOnDemand:

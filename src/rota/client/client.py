@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from rota.app import App
+from rota.client.batches import Batches
 from rota.client.dead_letters import DeadLetters
 from rota.client.queues import Queues
 from rota.client.runs import Runs
@@ -19,11 +20,13 @@ from rota.core.run import Delivery, Run, RunSpec
 from rota.core.schedule import Schedule
 from rota.core.target import parse_target
 from rota.core.triggers import At
+from rota.ports.batches import BatchStore
 from rota.ports.clock import Clock
 from rota.ports.ids import Ids
 from rota.ports.queues import QueueStore
 from rota.ports.runs import RunStore
 from rota.ports.schedules import ScheduleStore
+from rota.service.batches import NOWHERE, Surroundings
 from rota.service.schedules import check_task
 from rota.service.sync import SyncReport, sync
 
@@ -42,19 +45,21 @@ def _cannot_wait(_seconds: float) -> None:
 class Client:
     """What `rota.connect` gives. Safe to share between threads. Use it as a context manager, or close it.
 
-    schedules, runs, queues, dead_letters: the services. app: its tasks are the only ones that targets may name. actor:
-    who is said to have paused a schedule. notify: called after a write that an engine in this process should look
-    at."""
+    schedules, runs, queues, dead_letters, batches: the services. app: its tasks are the only ones that targets may
+    name. around: where batch runs keep their files. actor: who is said to have paused a schedule. notify: called after a
+    write that an engine in this process should look at."""
 
     def __init__(
         self,
         schedules_store: ScheduleStore,
         runs_store: RunStore,
         queues_store: QueueStore,
+        batches_store: BatchStore,
         clock: Clock,
         ids: Ids,
         *,
         app: App | None = None,
+        around: Surroundings = NOWHERE,
         actor: str = "unknown",
         notify: Callable[[], None] | None = None,
         close: Callable[[], None] | None = None,
@@ -72,6 +77,8 @@ class Client:
         self.runs: Runs = Runs(runs_store, clock, self._notify)
         self.dead_letters: DeadLetters = DeadLetters(runs_store, clock, self._notify)
         self.queues: Queues = Queues(queues_store, clock, sleep or _cannot_wait)
+        declared = None if app is None else app.batches
+        self.batches: Batches = Batches(batches_store, clock, declared, around, self._notify, sleep or _cannot_wait)
 
     def at(
         self,

@@ -156,6 +156,11 @@ class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
         return run_id(self.name, self.created)
 
     @property
+    def place(self) -> str:
+        """The directory, once the id is settled."""
+        return self.directory.replace("{run}", self.id)
+
+    @property
     def is_open(self) -> bool:
         return self.state not in BATCH_OUTCOMES
 
@@ -167,14 +172,17 @@ class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
         return "cancelling" if self.is_open and self.wish == "cancel" else self.state
 
 
-def filled(options: dict[str, Any], id: str, cwd: str) -> dict[str, Any]:
-    """Connector options made independent of the process: `{run}` in a path is the batch run's id, and a local path is
-    absolute, so that an engine started elsewhere goes on with the same files."""
+def absolute(options: dict[str, Any], cwd: str) -> dict[str, Any]:
+    """Connector options whose local path does not depend on the process that opens it."""
     path = options.get("path")
-    if not isinstance(path, str):
+    if not isinstance(path, str) or "://" in path:
         return options
-    path = path.replace("{run}", id)
-    if "://" not in path:
-        slash = "/" if path.endswith("/") else ""
-        path = posixpath.normpath(posixpath.join(cwd, path)) + slash
-    return {**options, "path": path}
+    slash = "/" if path.endswith("/") else ""
+    return {**options, "path": posixpath.normpath(posixpath.join(cwd, path)).rstrip("/") + slash}
+
+
+def filled(options: dict[str, Any], id: str) -> dict[str, Any]:
+    """Connector options of one batch run: `{run}` in a path is its id, so that every batch run has a place of its
+    own."""
+    path = options.get("path")
+    return {**options, "path": path.replace("{run}", id)} if isinstance(path, str) else options

@@ -11,7 +11,7 @@ from rota.core.http_rules import check_headers, check_url
 from rota.core.ids import check_id
 from rota.core.limits import check_number
 
-_ALLOWED = "a task, 'task:NAME', 'queue:NAME' or an http(s) URL"
+_ALLOWED = "a task, 'task:NAME', 'queue:NAME', 'batch:NAME' or an http(s) URL"
 
 
 class TaskTarget(msgspec.Struct, frozen=True, tag="task", tag_field="kind"):
@@ -42,9 +42,8 @@ class HttpTarget(msgspec.Struct, frozen=True, tag="http", tag_field="kind", omit
     """Call an HTTP endpoint with the payload as JSON body (for GET and HEAD: none).
 
     timeout: seconds for the whole call. Status 2xx is success; 408, 425, 429 and 5xx are tried again if the retry
-    policy
-    says so; any other status is a failure that another try cannot help. allow_private: permit loopback, private and
-    link-local addresses, which are refused otherwise.
+    policy says so; any other status is a failure that another try cannot help. allow_private: permit loopback,
+    private and link-local addresses, which are refused otherwise.
     """
 
     url: str
@@ -62,12 +61,24 @@ class HttpTarget(msgspec.Struct, frozen=True, tag="http", tag_field="kind", omit
         return self.url
 
 
-AnyTarget = TaskTarget | QueueTarget | HttpTarget
+class BatchTarget(msgspec.Struct, frozen=True, tag="batch", tag_field="kind"):
+    """Start the batch of this name; the payload goes to a generator that asks for it."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        check_id("target.batch", self.name)
+
+    def __str__(self) -> str:
+        return f"batch:{self.name}"
+
+
+AnyTarget = TaskTarget | QueueTarget | HttpTarget | BatchTarget
 
 
 def parse_target(value: object) -> AnyTarget:
     """A target from what users write: a target value, a registered task, "task:NAME", "queue:NAME" or a URL."""
-    if isinstance(value, TaskTarget | QueueTarget | HttpTarget):
+    if isinstance(value, TaskTarget | QueueTarget | HttpTarget | BatchTarget):
         return value
     if isinstance(value, str):
         kind, _, rest = value.partition(":")
@@ -75,6 +86,8 @@ def parse_target(value: object) -> AnyTarget:
             return TaskTarget(rest)
         if kind == "queue" and rest:
             return QueueTarget(rest)
+        if kind == "batch" and rest:
+            return BatchTarget(rest)
         if kind in ("http", "https"):
             return HttpTarget(value)
         raise InvalidError("target", value, _ALLOWED)

@@ -1,0 +1,177 @@
+"""client.batches: start batches, follow batch runs, see and redrive what failed."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+
+from rota.client.schedules import check_limit
+from rota.connectors.dead_files import dead_path, read_dead
+from rota.connectors.manifest import verify_manifest
+from rota.connectors.open import SinkText, SourceText
+from rota.connectors.stored import check_stored, generator_of, sink_json, source_json
+from rota.core.batch import Batch, BatchRun, BatchState
+from rota.core.chunk import ChunkSize
+from rota.core.completion import DeadItem, FailureGroup
+from rota.core.errors import ConflictError, InvalidError, NotFoundError
+from rota.core.payload import encode_payload
+from rota.core.tolerance import parse_tolerance
+from rota.ports.batches import BatchQuery, BatchStore
+from rota.ports.clock import Clock
+from rota.service import batches
+from rota.service.batches import Surroundings
+
+_PAGE = 1000
+_STEP = 0.02
+_SLOWEST = 0.25
+
+
+class Batches:
+    """Batch runs by id, BATCH@TIME. declared: the batches of the app; None where no app is known."""
+
+    def __init__(
+        self,
+        store: BatchStore,
+        clock: Clock,
+        declared: Mapping[str, Batch] | None,
+        around: Surroundings,
+        notify: Callable[[], None],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._declared = declared
+        self._around = around
+        self._notify = notify
+        self._sleep = sleep
+
+    def start(
+        self,
+        name: str,
+        *,
+        payload: object = None,
+        source: SourceText | None = None,
+        sink: SinkText | None = None,
+        chunk_items: int | None = None,
+        concurrency: int | None = None,
+        tolerated_failures: int | str | None = None,
+    ) -> BatchRun:
+        """Accept a batch run of a declared batch; an engine that serves the app carries it out. payload: for a
+        generator that
+        asks for it. The rest: instead of what is declared. Raises InvalidError, NotFoundError, SourceError,
+        ConflictError for
+        what cannot work; then nothing is stored."""
+        batch = self.definition(name)
+        changes: dict[str, object] = {"source": source, "sink": sink, "concurrency": concurrency}
+        if chunk_items is not None:
+            changes["size"] = ChunkSize(chunk_items)
+        if tolerated_failures is not None:
+            changes["tolerated"] = parse_tolerance(tolerated_failures)
+        batch = msgspec.structs.replace(batch, **{k: v for k, v in changes.items() if v is not None})
+        made = batches.new_run(
+            batch,
+            source_json(batch.source),
+            sink_json(batch.sink),
+            self._around,
+            self._clock.now(),
+            payload=encode_payload(payload),
+        )
+        check_stored(made, generator_of(batch.source))
+        [run] = self._store.accept([made])
+        self._notify()
+        return run
+
+    def definition(self, name: str) -> Batch:
+        """The batch as the app declares it."""
+        if self._declared is None:
+            raise InvalidError(
+                "batch", name, "starting a batch needs the app that declares it: give rota.connect(url, app)"
+            )
+        return batches.find_batch(self._declared, name)
+
+    def get(self, id: str) -> BatchRun:
+        """One batch run as it stands. Raises InvalidError, NotFoundError."""
+        return batches.find_run(self._store, id)
+
+    def list(
+        self,
+        *,
+        name: str | None = None,
+        state: BatchState | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> builtins.list[BatchRun]:
+        """Batch runs, newest first. after: the last id of the page before."""
+        if state is not None and state not in get_args(BatchState):
+            raise InvalidError("state", state, "one of " + ", ".join(get_args(BatchState)))
+        key = None if after is None else batches.batch_key(after)
+        return self._store.list(BatchQuery(name, state, key, check_limit(limit)))
+
+    def wait(self, id: str, timeout: float | None = None) -> BatchRun:
+        """Wait until it has ended, up to `timeout` seconds, and answer it; ConflictError if it has not ended by
+        then."""
+        left, step = timeout, _STEP
+        while True:
+            run = self.get(id)
+            if not run.is_open:
+                return run
+            if left is not None:
+                if left <= 0:
+                    raise ConflictError(f"batch run {id} is still {run.shown_state}", batch_run=id)
+                step = min(step, left)
+                left -= step
+            self._sleep(step)
+            step = min(step * 1.2, _SLOWEST)
+
+    def pause(self, id: str) -> BatchRun:
+        """Begin no further chunk until `resume`; those in hand are finished. Raises ConflictError, NotFoundError."""
+        return self._asked(batches.ask(self._store, id, "pause"))
+
+    def resume(self, id: str) -> BatchRun:
+        """Go on. Raises ConflictError, NotFoundError."""
+        return self._asked(batches.ask(self._store, id, "run"))
+
+    def cancel(self, id: str) -> BatchRun:
+        """End it: chunks in hand are given up. Raises ConflictError, NotFoundError."""
+        return self._asked(batches.ask(self._store, id, "cancel"))
+
+    def redrive(self, id: str, groups: Sequence[int] | None = None) -> BatchRun:
+        """Attempt dead letters again: those of these failure groups, or all; one that ended early also goes on where it
+        stopped. Raises ConflictError if it has not ended, or there is nothing to do."""
+        return self._asked(batches.redrive(self._store, id, groups))
+
+    def _asked(self, run: BatchRun) -> BatchRun:
+        self._notify()
+        return run
+
+    def failures(self, id: str) -> builtins.list[FailureGroup]:
+        """The dead letters of a batch run by what they have in common, the largest group first."""
+        return self._store.failures(self.get(id).key)
+
+    def dead_letters(self, id: str, group: int | None = None) -> Iterator[DeadItem]:
+        """The items that failed for good, in order; those of one group, or all."""
+        run, after = self.get(id), -1
+        wanted = None
+        if group is not None:
+            known = {one.number: one.signature for one in self._store.failures(run.key)}
+            if group not in known:
+                raise InvalidError("group", group, f"a group from 1 to {len(known)}" if known else "there is none")
+            wanted = known[group]
+        while rows := self._store.chunks(run.key, "done", after, _PAGE):
+            for row in rows:
+                if row.mark is not None and row.mark.counts.failed:
+                    for one in read_dead(dead_path(Path(run.place), row.chunk.number, row.mark.revision)):
+                        if wanted is None or one.signature == wanted:
+                            yield one
+            after = rows[-1].chunk.number
+
+    def verify(self, id: str) -> builtins.list[str]:
+        """Everything that is wrong with a finished batch run, from its files alone; an empty list proves it whole."""
+        run = self.get(id)
+        if not run.manifest:
+            raise NotFoundError("receipt", id, f"the batch run is {run.shown_state} and has written none")
+        return verify_manifest(Path(run.manifest))

@@ -1,0 +1,73 @@
+"""Sources and sinks as a batch run keeps them, and back: connector options as JSON.
+
+A generator is kept by name only, since a function is no value; whoever plans has the app, and so the function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rota.connectors.open import SinkText, SourceText, open_sink, open_source, sink_options, source_options
+from rota.connectors.options import FileSource, Generator, SinkOptions
+from rota.core.batch import BatchRun, filled
+from rota.ports.sink import Sink
+from rota.ports.source import Source
+
+GENERATOR = "generator"
+_PACKED = (".gz", ".gzip", ".zst", ".zstd")
+
+
+def source_json(source: SourceText) -> dict[str, Any]:
+    """The options of a source; InvalidError if it tells no format."""
+    options = source_options(source)
+    if isinstance(options, Generator):
+        return {"type": GENERATOR, "name": getattr(options.make, "__qualname__", GENERATOR)}
+    found: dict[str, Any] = msgspec.to_builtins(options)
+    return found
+
+
+def sink_json(sink: SinkText) -> dict[str, Any]:
+    """The options of a sink; InvalidError if it is none."""
+    found: dict[str, Any] = msgspec.to_builtins(sink_options(sink))
+    return found
+
+
+def generator_of(source: SourceText) -> Callable[..., Iterable[object]] | None:
+    """The function, if the source is one."""
+    options = source_options(source)
+    return options.make if isinstance(options, Generator) else None
+
+
+def open_stored_source(
+    options: dict[str, Any], spool: Path, make: Callable[..., Iterable[object]] | None = None
+) -> Source:
+    """The source behind `source_json`. make: the generator, which only the planner needs; readers have the spool."""
+    if options.get("type") == GENERATOR:
+        return open_source(Generator(make or tuple), spool)
+    return open_source(msgspec.convert(options, FileSource), spool)
+
+
+def open_stored_sink(options: dict[str, Any]) -> Sink:
+    """The sink behind `sink_json`."""
+    return open_sink(msgspec.convert(options, SinkOptions))
+
+
+def is_spooled(options: dict[str, Any]) -> bool:
+    """Whether every planned chunk takes up room on disk until it is done."""
+    packed = options.get("compression", "auto")
+    path = str(options.get("path", ""))
+    return (
+        options.get("type") == GENERATOR or packed in ("gzip", "zstd") or (packed == "auto" and path.endswith(_PACKED))
+    )
+
+
+def check_stored(run: BatchRun, make: Callable[..., Iterable[object]] | None = None) -> None:
+    """What can be known before a batch run is accepted: InvalidError, SourceError or ConflictError for what cannot
+    work."""
+    if make is None:
+        open_stored_source(filled(run.spec.source, run.id), Path(run.place)).check()
+    open_stored_sink(filled(run.spec.sink, run.id)).check()

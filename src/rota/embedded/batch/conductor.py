@@ -1,0 +1,369 @@
+"""Drives one batch run from wherever it stands to its end, in one thread.
+
+Nothing here is needed after a crash: planned chunks and marks are in the store, parts and dead letters in files that
+precede their marks. A new conductor reads the ledger once, proves what is proven, and goes on with what is open.
+
+Failures: a worker that dies loses its jobs to others (see jobs.py); a store that does not answer stops dispatching
+until it
+does; a source or sink that cannot work ends the batch run with its error; anything unforeseen does so too, so that a
+batch
+run never hangs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from rota.connectors.stored import GENERATOR, is_spooled, open_stored_sink, open_stored_source
+from rota.core.batch import BatchRun, filled
+from rota.core.chunk import Chunk
+from rota.core.completion import Frontier, Mark, Verdict, is_complete, verdict
+from rota.core.errors import NotFoundError, RotaError, StoreCorruptError, StoreError
+from rota.core.outcome import Failure
+from rota.core.payload import decode_payload
+from rota.core.task import Task
+from rota.embedded.batch.ending import PAGE, conclude, done_rows
+from rota.embedded.batch.generators import with_payload
+from rota.embedded.batch.jobs import Jobs
+from rota.embedded.batch.marking import Marking
+from rota.embedded.batch.messages import Setup
+from rota.embedded.batch.places import Places
+from rota.embedded.batch.planner import Planner
+from rota.embedded.batch.workers import Lifeline, Workers
+from rota.ports.batches import BatchStore
+from rota.ports.clock import Clock
+from rota.ports.sink import Sink
+
+log = logging.getLogger("rota.batch")
+POLL = 0.25
+AHEAD = 2000
+AHEAD_SPOOLED = 8
+"""Chunks that may be planned and not done: of files, and, for each worker, of what is spooled."""
+STILLBORN = 3
+FENCE_PATIENCE = 30.0
+Generate = Callable[..., Iterable[object]]
+
+
+class Conductor:
+    """tasks: of the app that serves. generator: the function that makes the items, if the source is one."""
+
+    def __init__(
+        self,
+        run: BatchRun,
+        *,
+        store: BatchStore,
+        clock: Clock,
+        tasks: Mapping[str, Task[..., Any]],
+        generator: Generate | None,
+        lifeline: Lifeline,
+    ) -> None:
+        self._run = run
+        self._store = store
+        self._clock = clock
+        self._tasks = tasks
+        self._generator = generator
+        self._lifeline = lifeline
+        self._places = Places(run.place)
+        self._looking = False
+        self._stopping = threading.Event()
+        self._workers: Workers | None = None
+        self._planner: Planner | None = None
+        self._stillborn = 0
+        self._frontier = Frontier()
+        self._cut_off = 0.0
+        self._numbered = 0
+        self.key = run.key
+
+    def look(self) -> None:
+        """The store changed; see what is wanted."""
+        self._looking = True
+        if self._workers is not None:
+            self._workers.ring()
+
+    def stop(self, grace: float) -> None:
+        """End this conductor, not the batch run: give out nothing more, wait that long for what is being done."""
+        self._cut_off = time.monotonic() + grace
+        self._stopping.set()
+        self.look()
+
+    def conduct(self) -> None:
+        """Until the batch run has ended, or `stop`."""
+        sink: Sink | None = None
+        broken = ""
+        try:
+            try:
+                if self._run.state != "finishing":
+                    sink = self._until_decided()
+                elif self._run.outcome != "cancelled":
+                    sink = open_stored_sink(filled(self._run.spec.sink, self._run.id))
+                    sink.prepare(self._run.id)
+            except StoreError:
+                raise
+            except Exception as error:
+                if not isinstance(error, RotaError | OSError):
+                    log.exception("batch run %s ends because of an error of the engine", self._run.id)
+                sink, broken = None, _said(error)
+                self._decide(Verdict("failed", broken))
+            finally:
+                self._release()
+            [self._run] = self._store.get([self.key])
+            if self._run.state == "finishing":
+                conclude(self._run, self._store, sink, self._places, self._clock, broken)
+        except StoreError as error:
+            log.warning("batch run %s waits until the store answers: %s", self._run.id, error)
+
+    def _release(self) -> None:
+        if self._planner is not None:
+            self._planner.stop()
+        if self._workers is not None:
+            self._workers.close()
+
+    def _decide(self, verdict: Verdict) -> None:
+        self._store.decide(self.key, verdict)
+
+    # preparing
+
+    def _until_decided(self) -> Sink | None:
+        run, spec = self._run, self._run.spec
+        if run.wish == "cancel":
+            self._decide(Verdict("cancelled", "cancelled by request"))
+            return None
+        if spec.task not in self._tasks:
+            known = ", ".join(sorted(self._tasks)) or "none"
+            raise NotFoundError("task", spec.task, f"the tasks of the app that is served are: {known}")
+        if spec.source.get("type") == GENERATOR and self._generator is None:
+            raise NotFoundError("batch", run.name, "the app that is served does not declare it with its generator")
+        self._places.make()
+        self._fence()
+        if run.state == "pending" and self._store.begin(self.key, self._clock.now()):
+            self._refresh()
+        generator = None if self._generator is None else with_payload(self._generator, decode_payload(spec.payload))
+        source = open_stored_source(filled(spec.source, run.id), self._places.spool, generator)
+        sink = open_stored_sink(filled(spec.sink, run.id))
+        if not run.planned:
+            source.check()
+        sink.check()
+        sink.prepare(run.id)
+        jobs = Jobs(spec, run.revision, run.groups)
+        self._workers = Workers(self._setup(), spec.concurrency, self._lifeline)
+        marking = Marking(self._store, self.key, source, sink, self._places, self._workers.ring)
+        after = self._take_up(jobs)
+        if self._run.sealed is None:
+            ahead = max(AHEAD_SPOOLED * spec.concurrency, 16) if is_spooled(spec.source) else AHEAD
+            self._planner = Planner(source.plan(spec.size, after), ahead, self._workers.ring)
+        self._drive(jobs, marking)
+        return sink
+
+    def _fence(self) -> None:
+        """Wait until no worker of an engine that died is left."""
+        handle = os.open(self._places.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        deadline = time.monotonic() + FENCE_PATIENCE
+        try:
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        log.warning(
+                            "a process that a worker of %s left behind holds %s", self._run.id, self._places.lock
+                        )
+                        return
+                    time.sleep(0.01)
+                else:
+                    return
+        finally:
+            os.close(handle)
+
+    def _setup(self) -> Setup:
+        run, spec = self._run, self._run.spec
+        function = self._tasks[spec.task].function
+        module = function.__module__
+        file = getattr(sys.modules.get(module), "__file__", None) or ""
+        return Setup(
+            name=run.name,
+            created=run.created,
+            module=module,
+            file=str(file),
+            path=list(sys.path),
+            task=spec.task,
+            source=filled(spec.source, run.id),
+            sink=filled(spec.sink, run.id),
+            directory=run.place,
+            lock=str(self._places.lock),
+            retry=spec.retry,
+            async_limit=spec.async_limit,
+        )
+
+    def _take_up(self, jobs: Jobs) -> Chunk | None:
+        """Read the ledger: prove what can be proven, put what is open into `jobs`; answers the last chunk planned."""
+        self._numbered = self._run.planned
+        last: Chunk | None = None
+        wrong: list[Chunk] = []
+        if self._run.planned:
+            for row in done_rows(self._store, self.key):
+                if row.mark is not None:
+                    wrong += self._frontier.add(row.chunk, row.mark.extent, row.mark.counts)
+                last = row.chunk
+            if wrong:
+                self._run = self._store.recut(self.key, wrong)
+            after = -1
+            while page := self._store.chunks(self.key, "open", after, PAGE):
+                jobs.add(row.chunk for row in page)
+                after = page[-1].chunk.number
+                last = page[-1].chunk if last is None or after > last.number else last
+        if self._run.revision:
+            after = -1
+            while rows := self._store.chunks(self.key, "redrive", after, PAGE):
+                jobs.redrive(rows)
+                after = rows[-1].chunk.number
+        return last
+
+    # driving
+
+    def _drive(self, jobs: Jobs, marking: Marking) -> None:
+        """Until it is decided how the batch run ends, or this conductor is to stop."""
+        try:
+            while not self._is_over(jobs, marking) and not self._is_stopped():
+                if self._looking:
+                    self._looking = False
+                    self._refresh()
+                self._plan(jobs, marking)
+                self._give(jobs)
+                self._advance(jobs, marking)
+                self._poll(jobs, marking)
+        finally:
+            self._flush(marking)
+            marking.close()
+
+    def _advance(self, jobs: Jobs, marking: Marking) -> None:
+        """Write the ledger, at once if there is nothing else to do."""
+        assert self._workers is not None
+        resting = not self._workers.busy and not (jobs.waiting and self._may_give())
+        idle = resting and (self._planner is None or not self._may_give())
+        try:
+            self._run = marking.advance(idle=idle) or self._run
+        except StoreCorruptError:
+            raise
+        except StoreError as error:
+            log.warning("%s: marks wait until the store answers: %s", self._run.id, error)
+            self._stopping.wait(0.5)
+
+    def _may_give(self) -> bool:
+        return self._run.wish == "run" and not self._stopping.is_set()
+
+    def _plan(self, jobs: Jobs, marking: Marking) -> None:
+        planner = self._planner
+        if planner is None or not self._may_give():
+            return
+        if planner.error is not None:
+            raise planner.error
+        assert self._workers is not None
+        taken = planner.take(max(0, self._workers.most * 4 - jobs.waiting))
+        if taken:
+            marking.plan(taken)
+            jobs.add(taken)
+            self._numbered = taken[-1].number + 1
+        if planner.is_over and planner.error is None:
+            marking.seal(self._numbered)
+            self._planner = None
+
+    def _give(self, jobs: Jobs) -> None:
+        assert self._workers is not None
+        while self._may_give() and self._workers.room() > 0:
+            job = jobs.next(self._workers.most, sealed=self._planner is None)
+            if job is None:
+                return
+            self._workers.give(job)
+
+    def _poll(self, jobs: Jobs, marking: Marking) -> None:
+        assert self._workers is not None
+        wait = POLL if marking.is_empty else 0.02
+        reported, died, fatal = self._workers.poll(wait)
+        for job, report in reported:
+            self._stillborn = 0
+            follows = jobs.reported(job, report)
+            if isinstance(follows, Mark):
+                marking.mark(follows, report.part)
+                self._prove(follows, jobs, marking)
+            elif follows is not None:
+                raise _FatalError(follows)
+        if fatal is not None:
+            raise _FatalError(fatal)
+        for one in died:
+            log.warning("%s: a worker died (%s)", self._run.id, one.how)
+            self._stillborn += not one.ready
+            if self._stillborn >= STILLBORN:
+                raise _FatalError(Failure(("rota.WorkerDied",), f"workers die ({one.how}) before they can begin"))
+            stopped = jobs.died(one)
+            if stopped is not None:
+                raise _FatalError(stopped)
+
+    def _prove(self, mark: Mark, jobs: Jobs, marking: Marking) -> None:
+        if mark.revision:
+            return
+        wrong = list(self._frontier.add(mark.chunk, mark.extent, mark.counts))
+        if wrong:
+            self._flush(marking)
+            self._run = self._store.recut(self.key, wrong)
+            jobs.add(wrong, first=True)
+
+    def _flush(self, marking: Marking) -> None:
+        while not marking.is_empty:
+            try:
+                self._run = marking.flush() or self._run
+            except StoreCorruptError:
+                raise
+            except StoreError as error:
+                if self._stopping.is_set():
+                    raise
+                log.warning("%s: marks wait until the store answers: %s", self._run.id, error)
+                self._stopping.wait(0.5)
+
+    def _is_over(self, jobs: Jobs, marking: Marking) -> bool:
+        """Whether it is decided how the batch run ends; only if all that is done is in the ledger."""
+        run = self._run
+        complete = (
+            is_complete(run) and marking.is_empty and not jobs.open and self._frontier.proven >= (run.sealed or 0)
+        )
+        counts = run.counts if complete or run.revision else self._frontier.counts
+        found = verdict(run, counts, self._clock.now(), complete=complete)
+        if found is None:
+            return False
+        assert self._workers is not None
+        self._workers.take_back()
+        self._flush(marking)
+        self._decide(found)
+        return True
+
+    def _is_stopped(self) -> bool:
+        if not self._stopping.is_set():
+            return False
+        assert self._workers is not None
+        return not self._workers.busy or time.monotonic() > self._cut_off
+
+    def _refresh(self) -> None:
+        found = self._store.get([self.key])
+        if found:
+            self._run = found[0]
+
+
+class _FatalError(Exception):
+    """A failure in a worker that no other attempt can help."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, _FatalError):
+        failure = error.failure
+        return failure.message if failure.type.startswith("rota.") else str(failure)
+    return str(error) if isinstance(error, RotaError) else f"{type(error).__name__}: {error}"

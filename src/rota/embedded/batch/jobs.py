@@ -1,0 +1,176 @@
+"""Which job is next, and what follows from how one ended: a mark, another attempt, or the end of the batch run."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from rota.core.batch import BatchSpec
+from rota.core.chunk import Chunk
+from rota.core.completion import ChunkRow, Mark
+from rota.core.isolation import WHOLE_ATTEMPTS, Isolation, Stretch
+from rota.core.outcome import Failure
+from rota.core.receipt import Counts
+from rota.embedded.batch.messages import Job, JobKind, Redo, Report
+from rota.embedded.batch.workers import Died
+
+ATTEMPTS = 3
+"""How often a job is tried whose source or sink fails in a way that may pass."""
+_FINAL = {
+    f"rota.core.errors.{name}"
+    for name in ("SourceError", "InvalidError", "ConflictError", "NotFoundError", "StoreFullError")
+}
+
+
+class _Case:
+    """A chunk that is not simply attempted and done: one that gave trouble, or one that is redriven."""
+
+    def __init__(self, before: Mark | None = None) -> None:
+        self.before = before
+        self.deaths = 0
+        self.failures = 0
+        self.isolation: Isolation | None = None
+        self.how = ""
+
+
+class Jobs:
+    """The chunks of a batch run that are planned and not done."""
+
+    def __init__(self, spec: BatchSpec, revision: int, groups: tuple[str, ...]) -> None:
+        self._spec = spec
+        self._revision = revision
+        self._groups = groups
+        self._ready: deque[Job] = deque()
+        self._cases: dict[int, _Case] = {}
+        self._ids = itertools.count()
+        self._open = 0
+        self.retries = 0
+
+    @property
+    def waiting(self) -> int:
+        return len(self._ready)
+
+    @property
+    def open(self) -> int:
+        """Chunks that are not done."""
+        return self._open
+
+    def add(self, chunks: Iterable[Chunk], *, first: bool = False) -> None:
+        """Chunks to be attempted."""
+        for chunk in chunks:
+            self._open += 1
+            self._put(self._job("whole", chunk), first=first)
+
+    def redrive(self, rows: Iterable[ChunkRow]) -> None:
+        """Chunks whose dead letters are to be attempted again."""
+        for row in rows:
+            self._open += 1
+            self._cases[row.chunk.number] = _Case(row.mark)
+            self._put(self._job("whole", row.chunk))
+
+    def _job(self, kind: JobKind, chunk: Chunk, stretch: Stretch = Stretch(0, 0)) -> Job:  # noqa: B008 frozen
+        case = self._cases.get(chunk.number)
+        redo = Redo(case.before.revision, self._groups) if case and case.before else None
+        revision = self._revision if redo else 0
+        return Job(next(self._ids), kind, chunk, redo, revision, stretch.low, stretch.high)
+
+    def _put(self, job: Job, *, first: bool = False) -> None:
+        if first:
+            self._ready.appendleft(job)
+        else:
+            self._ready.append(job)
+
+    def next(self, concurrency: int, *, sealed: bool) -> Job | None:
+        """The next job, paced for the rate limit."""
+        if not self._ready:
+            return None
+        job = self._ready.popleft()
+        if self._spec.rate_limit is None:
+            return job
+        sharing = min(concurrency, max(1, self._open)) if sealed else concurrency
+        return msgspec.structs.replace(job, pace=sharing / self._spec.rate_limit)
+
+    def take_back(self, jobs: Iterable[Job]) -> None:
+        """Jobs that were given and not begun, or that were lost without blame."""
+        for job in reversed(list(jobs)):
+            self._put(job, first=True)
+
+    def reported(self, job: Job, report: Report) -> Mark | Failure | None:
+        """What follows: the mark of a chunk that is done, or why the batch run cannot go on."""
+        number = job.chunk.number
+        if report.fatal is not None:
+            case = self._cases.setdefault(number, _Case())
+            case.failures += 1
+            if report.fatal.type in _FINAL or case.failures >= ATTEMPTS:
+                return report.fatal
+            self.retries += 1
+            self._put(job)
+            return None
+        if job.kind == "count":
+            case = self._cases[number]
+            case.isolation = Isolation(report.counts.items)
+            self._isolate(job.chunk, case)
+            return None
+        if job.kind == "stretch":
+            case = self._cases[number]
+            assert case.isolation is not None
+            case.isolation.end(Stretch(job.low, job.high))
+            self._isolate(job.chunk, case)
+            return None
+        self._open -= 1
+        return self._mark(job, report, self._cases.pop(number, None))
+
+    def _mark(self, job: Job, report: Report, case: _Case | None) -> Mark:
+        retries = report.retries + (case.deaths + case.failures if case else 0)
+        assert report.part is not None
+        before = case.before if case else None
+        if before is None:
+            return Mark(job.chunk, report.extent, report.counts, (report.part,), report.failures, retries)
+        counts = Counts(
+            before.counts.items,
+            before.counts.succeeded + report.counts.succeeded,
+            report.left,
+            before.counts.skipped + report.counts.skipped,
+        )
+        parts = (*before.parts, report.part) if report.part.items else before.parts
+        retries += before.retries
+        return Mark(job.chunk, before.extent, counts, parts, report.failures, retries, job.revision)
+
+    def died(self, died: Died) -> Failure | None:
+        """A worker died; why the batch run cannot go on, if so."""
+        self.take_back(died.others)
+        job = died.on
+        if job is None:
+            return None
+        self.retries += 1
+        case = self._cases.setdefault(job.chunk.number, _Case())
+        case.deaths += 1
+        case.how = f"a worker process died ({died.how}) while it worked on this item"
+        if job.kind == "stretch":
+            assert case.isolation is not None
+            case.isolation.kill(Stretch(job.low, job.high))
+            self._isolate(job.chunk, case)
+        elif job.kind == "whole" and case.deaths < WHOLE_ATTEMPTS:
+            self._put(job)
+        elif job.kind == "whole":
+            self._put(self._job("count", job.chunk), first=True)
+        else:
+            case.failures += 1
+            if case.failures >= ATTEMPTS:
+                said = f"workers die ({died.how}) reading or writing chunk {job.chunk.number}, before any item"
+                return Failure(("rota.WorkerDied",), said)
+            self._put(job)
+        return None
+
+    def _isolate(self, chunk: Chunk, case: _Case) -> None:
+        isolation = case.isolation
+        assert isolation is not None
+        while (stretch := isolation.next()) is not None:
+            self._put(self._job("stretch", chunk, stretch), first=True)
+        if isolation.is_done:
+            job = self._job("assemble", chunk)
+            stretches, killers = tuple(isolation.stretches()), tuple(sorted(isolation.killers))
+            self._put(msgspec.structs.replace(job, stretches=stretches, killers=killers, died=case.how), first=True)

@@ -1,0 +1,48 @@
+"""Where a batch run keeps its files.
+
+<database>.batches/<batch run>/     spool/    chunks of streams and generators until they are done
+                                    dead/     dead letters: a file a chunk and revision
+                                    apart/    outcomes of stretches, while a killer is looked for
+                                    manifest and receipt, unless the sink is a directory of parts
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from rota.connectors.dead_files import dead_path
+from rota.core.errors import InvalidError
+from rota.core.isolation import Stretch
+
+
+class Places:
+    """The directory of one batch run."""
+
+    def __init__(self, directory: str) -> None:
+        self.root = Path(directory)
+        self.spool = self.root / "spool"
+        self.dead = self.root / "dead"
+        self.apart = self.root / "apart"
+        self.lock = self.root / "workers.lock"
+
+    def make(self) -> None:
+        """Create the directories; InvalidError if the place does not allow it."""
+        try:
+            for path in (self.spool, self.dead, self.apart):
+                path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidError(
+                "directory", str(self.root), f"a place beside the database that can be written is: {error.strerror}"
+            ) from error
+
+    def dead_path(self, chunk: int, revision: int) -> Path:
+        return dead_path(self.root, chunk, revision)
+
+    def apart_path(self, chunk: int, stretch: Stretch) -> Path:
+        return self.apart / f"chunk-{chunk:09d}.{stretch.low}-{stretch.high}.json"
+
+    def clean(self) -> None:
+        """Remove what a batch run that has ended needs no more; dead letters and manifest stay."""
+        for path in (self.spool, self.apart):
+            shutil.rmtree(path, ignore_errors=True)

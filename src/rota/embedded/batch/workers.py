@@ -1,0 +1,190 @@
+"""The worker processes of one batch run, as the engine sees them.
+
+A worker has up to two jobs, so that it never waits for the engine; it does them in order, so if it dies, the first
+one not
+reported is the one it died on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from typing import NamedTuple
+
+from rota.core.outcome import Failure
+from rota.embedded.batch.messages import READY, Job, Report, Setup, decode_report, encode
+
+DEEPEST = 8
+_SHORT, _LONG = 0.02, 0.25
+"""Seconds. Jobs shorter than the one are given many at a time, those longer than the other one at a time."""
+
+
+class Died(NamedTuple):
+    """A worker is gone. on: the job that it was at, if it had one. others: jobs it had not begun. ready: it had come
+    so far
+    as to take jobs."""
+
+    how: str
+    on: Job | None
+    others: list[Job]
+    ready: bool
+
+
+class Lifeline:
+    """A pipe whose writing end this process alone holds: when it dies, however, every worker reads the end."""
+
+    def __init__(self) -> None:
+        self.reading, self._writing = os.pipe()
+
+    def close(self) -> None:
+        os.close(self.reading)
+        os.close(self._writing)
+
+
+class _Worker:
+    def __init__(self, setup: Setup, lifeline: Lifeline) -> None:
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "rota.embedded.batch.worker", str(theirs.fileno()), str(lifeline.reading)]
+        with theirs:
+            self.process = subprocess.Popen(  # noqa: S603 our own interpreter and module
+                command, pass_fds=(theirs.fileno(), lifeline.reading), stdin=subprocess.DEVNULL
+            )
+        self.channel = ours
+        self.channel.sendall(encode(setup) + b"\n")
+        self.jobs: deque[Job] = deque()
+        self.ready = False
+        self.held = b""
+
+    def send(self, job: Job) -> None:
+        self.jobs.append(job)
+        with contextlib.suppress(OSError):  # it has died, which `poll` sees
+            self.channel.sendall(encode(job) + b"\n")
+
+    def received(self) -> tuple[list[Report], bool]:
+        """What it reported, and whether it is still there."""
+        try:
+            data = self.channel.recv(1 << 18)
+        except ConnectionError:
+            data = b""
+        *lines, self.held = (self.held + data).split(b"\n")
+        reports = [decode_report(line) for line in lines]
+        return reports, bool(data)
+
+    def kill(self) -> str:
+        """End it at once; answers how it ended."""
+        self.process.kill()
+        code = self.process.wait()
+        self.channel.close()
+        if code >= 0:
+            return f"exit status {code}"
+        try:
+            return f"signal {signal.Signals(-code).name}"
+        except ValueError:
+            return f"signal {-code}"
+
+
+class Workers:
+    """At most `most` processes, started as jobs come."""
+
+    def __init__(self, setup: Setup, most: int, lifeline: Lifeline) -> None:
+        self._setup = setup
+        self._lifeline = lifeline
+        self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+        self._alarm, self._bell = socket.socketpair()
+        self._alarm.settimeout(0)
+        self._bell.settimeout(0)
+        self._selector.register(self._alarm, selectors.EVENT_READ)
+        self._depth = 1
+        self._took = 0.0
+        self.most = most
+
+    def ring(self) -> None:
+        """Make `poll` return; from any thread."""
+        with contextlib.suppress(OSError):
+            self._bell.send(b"!")
+
+    @property
+    def busy(self) -> int:
+        """Jobs given and not reported."""
+        return sum(len(worker.jobs) for worker in self._workers)
+
+    def room(self) -> int:
+        """How many jobs may be given now."""
+        return self.most * self._depth - self.busy
+
+    def give(self, job: Job) -> None:
+        """To the worker that has least to do, or to a new one."""
+        least = min(self._workers, key=lambda it: len(it.jobs), default=None)
+        if least is None or (least.jobs and len(self._workers) < self.most):
+            least = _Worker(self._setup, self._lifeline)
+            self._workers.append(least)
+            self._selector.register(least.channel, selectors.EVENT_READ, least)
+        least.send(job)
+
+    def poll(self, timeout: float) -> tuple[list[tuple[Job, Report]], list[Died], Failure | None]:
+        """Reports and deaths, waiting up to `timeout` seconds for one; and why no worker can be started, if so."""
+        reported: list[tuple[Job, Report]] = []
+        died: list[Died] = []
+        fatal: Failure | None = None
+        for key, _ in self._selector.select(timeout):
+            worker = key.data
+            if worker is None:
+                self._hush()
+                continue
+            reports, alive = worker.received()
+            for report in reports:
+                if report.id == READY:
+                    worker.ready = report.fatal is None
+                    fatal = report.fatal or fatal
+                else:
+                    reported.append((worker.jobs.popleft(), report))
+                    self._adapt(report.seconds)
+            if not alive:
+                died.append(self._bury(worker))
+        return reported, died, fatal
+
+    def _adapt(self, seconds: float) -> None:
+        self._took = seconds if not self._took else 0.8 * self._took + 0.2 * seconds
+        self._depth = 1 if self._took > _LONG else 2 if self._took > _SHORT else DEEPEST
+
+    def _hush(self) -> None:
+        try:
+            while self._alarm.recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _bury(self, worker: _Worker) -> Died:
+        self._selector.unregister(worker.channel)
+        self._workers.remove(worker)
+        # It closed its end, so it is ending by itself; how it does is worth waiting for.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.process.wait(1.0)
+        how = worker.kill()
+        jobs = list(worker.jobs)
+        if not worker.ready:
+            return Died(how, None, jobs, ready=False)
+        return Died(how, jobs[0] if jobs else None, jobs[1:], ready=True)
+
+    def take_back(self) -> list[Job]:
+        """End all workers at once; answers the jobs that are lost."""
+        jobs: list[Job] = []
+        for worker in self._workers:
+            self._selector.unregister(worker.channel)
+            worker.kill()
+            jobs += worker.jobs
+        self._workers.clear()
+        return jobs
+
+    def close(self) -> None:
+        self.take_back()
+        self._selector.close()
+        self._alarm.close()
+        self._bell.close()

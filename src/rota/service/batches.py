@@ -1,0 +1,114 @@
+"""Use cases: start a batch, say what is wanted of a batch run, redrive what failed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from rota.core.batch import Batch, BatchKey, BatchRun, BatchSpec, Wish, absolute
+from rota.core.completion import FailureGroup
+from rota.core.errors import ConflictError, InvalidError, NotFoundError
+from rota.core.ids import parse_run_id
+from rota.ports.batches import BatchStore
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """Of the process that accepts batch runs. directory: where they keep their files, with `{run}` for the id. cwd:
+    what
+    relative paths are relative to. cores: what `concurrency` is unless given."""
+
+    directory: str
+    cwd: str
+    cores: int
+
+
+NOWHERE = Surroundings("/rota.batches/{run}", "/", 1)
+"""For clients that start no batches."""
+
+
+def find_batch(batches: Mapping[str, Batch], name: str) -> Batch:
+    """The declared batch; NotFoundError with the nearest names."""
+    found = batches.get(name)
+    if found is None:
+        near = difflib.get_close_matches(name, list(batches), 3, 0.6) or sorted(batches)
+        hint = f"the app declares {', '.join(near)}" if near else "the app declares none"
+        raise NotFoundError("batch", name, hint)
+    return found
+
+
+def new_run(
+    batch: Batch,
+    source: dict[str, Any],
+    sink: dict[str, Any],
+    around: Surroundings,
+    now: int,
+    *,
+    payload: bytes = b"null",
+    cause: str = "",
+) -> BatchRun:
+    """A batch run of `batch` to be accepted. source, sink: connector options as JSON."""
+    spec = BatchSpec(
+        batch=batch.name,
+        task=batch.task,
+        source=absolute(source, around.cwd),
+        sink=absolute(sink, around.cwd),
+        size=batch.size,
+        concurrency=batch.concurrency or around.cores,
+        tolerated=batch.tolerated,
+        retry=batch.retry,
+        rate_limit=batch.rate_limit,
+        timeout=batch.timeout,
+        async_limit=batch.async_limit,
+        notify=batch.notify,
+        payload=payload,
+    )
+    return BatchRun(name=batch.name, created=now, spec=spec, directory=around.directory, cause=cause)
+
+
+def batch_key(id: str) -> BatchKey:
+    """The key behind a batch run's id; InvalidError if it is none."""
+    return BatchKey(*parse_run_id(id))
+
+
+def find_run(store: BatchStore, id: str) -> BatchRun:
+    """The batch run; NotFoundError."""
+    found = store.get([batch_key(id)])
+    if not found:
+        raise NotFoundError("batch run", id, "`rota batch list` shows those there are")
+    return found[0]
+
+
+def ask(store: BatchStore, id: str, wish: Wish) -> BatchRun:
+    """Say what is wanted of a batch run; ConflictError if it has ended."""
+    asked = store.ask(batch_key(id), wish)
+    if asked is None:
+        run = find_run(store, id)
+        raise ConflictError(f"batch run {id} is {run.state} already", batch_run=id)
+    if asked.wish != wish:
+        raise ConflictError(f"batch run {id} is being cancelled", batch_run=id)
+    return asked
+
+
+def redrive(store: BatchStore, id: str, groups: Sequence[int] | None = None) -> BatchRun:
+    """Attempt dead letters again: those of the groups of these numbers, or all. A batch run that ended early also
+    goes on
+    where it stopped. ConflictError if it has not ended, or there is nothing to do."""
+    run = find_run(store, id)
+    found = store.failures(run.key)
+    chosen = [one for one in found if groups is None or one.number in groups]
+    unknown = sorted(set(groups or ()) - {one.number for one in found})
+    if unknown:
+        raise InvalidError("group", unknown[0], _numbers(found))
+    if not chosen and run.sealed is not None and run.done >= run.sealed:
+        raise ConflictError(f"batch run {id} has no dead letters to redrive", batch_run=id)
+    again = store.redrive(run.key, [one.signature.key for one in chosen])
+    if again is None:
+        raise ConflictError(f"batch run {id} is {run.shown_state}; redrive it when it has ended", batch_run=id)
+    return again
+
+
+def _numbers(found: Sequence[FailureGroup]) -> str:
+    return f"a group from 1 to {len(found)}" if found else "this batch run has no dead letters"

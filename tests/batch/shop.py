@@ -1,0 +1,139 @@
+"""The app of the batch tests: worker processes import it, so its tasks stand at the top of a module."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rota.app import App
+from rota.core.batch import Skip
+from rota.core.retry import Retry
+
+app = App("shop")
+HERE = os.environ.get("ROTA_TEST_PLACE", "/nonexistent")
+
+
+class Order(msgspec.Struct):
+    id: int
+    price: float = 0.0
+
+
+@app.task
+def double(item: dict[str, Any]) -> dict[str, Any]:
+    return {"id": item["id"], "twice": item["id"] * 2}
+
+
+@app.task
+def picky(item: dict[str, Any]) -> dict[str, Any]:
+    """Fails on every tenth, skips every tenth but one."""
+    number = item["id"]
+    if number % 10 == 0:
+        raise ValueError(f"no tens: {number}")
+    if number % 10 == 1:
+        raise Skip
+    return {"id": number}
+
+
+@app.task
+def mendable(item: dict[str, Any]) -> dict[str, Any]:
+    """Fails on sevens until the file `mended` is there, and on elevens for ever."""
+    if item["id"] % 11 == 0:
+        raise LookupError("eleven")
+    if item["id"] % 7 == 0 and not (Path(item["place"]) / "mended").exists():
+        raise ValueError("seven")
+    return {"id": item["id"]}
+
+
+@app.task(retry=Retry(attempts=4, initial=0.001, maximum=0.01))
+def flaky(item: dict[str, Any]) -> int:
+    """Works the third time it is called for an item; notes every call."""
+    note = Path(item["place"]) / f"calls-{item['id']}"
+    with note.open("a") as out:
+        out.write("x")
+    if item["id"] % 5 == 0 and len(note.read_text()) < 3:
+        raise ConnectionError("try again")
+    return int(item["id"])
+
+
+@app.task
+def deadly(item: dict[str, Any]) -> int:
+    """Three ways to die."""
+    match item.get("kill"):
+        case "exit":
+            os._exit(7)
+        case "segfault":
+            ctypes.string_at(0)
+        case "stop":
+            raise StopIteration
+        case "system":
+            raise SystemExit(3)
+    return int(item["id"])
+
+
+@app.task
+def dies_once(item: dict[str, Any]) -> int:
+    """Kills its worker the first time an item asks for it."""
+    note = Path(item["place"]) / f"died-{item['id']}"
+    if item.get("kill") and not note.exists():
+        note.touch()
+        os._exit(9)
+    return int(item["id"])
+
+
+@app.task(batch=True)
+def totals(items: list[dict[str, Any]]) -> list[Any]:
+    """A whole chunk at once; 13 spoils every list that it is in, 14 fails alone."""
+    if any(item["id"] == 13 for item in items):
+        raise ValueError("thirteen")
+    return [ValueError("fourteen") if item["id"] == 14 else item["id"] for item in items]
+
+
+@app.task(retry=Retry(attempts=2, initial=0.001))
+async def fetch(item: dict[str, Any]) -> int:
+    await asyncio.sleep(0.01)
+    if item["id"] == 3:
+        raise ConnectionError("three")
+    return int(item["id"])
+
+
+@app.task(schema=Order)
+def priced(order: Order) -> float:
+    return order.price * 2
+
+
+@app.task(timeout=0.05)
+def slow(item: dict[str, Any]) -> int:
+    if item["id"] == 2:
+        time.sleep(30)
+    return int(item["id"])
+
+
+@app.task
+def sleepy(item: dict[str, Any]) -> int:
+    time.sleep(0.01)
+    return int(item["id"])
+
+
+def numbers(payload: object = None, start: int = 0) -> Iterator[dict[str, int]]:
+    """As many as the payload says."""
+    for number in range(start, int(str(payload or 100))):
+        yield {"id": number}
+
+
+def endless() -> Iterator[dict[str, int]]:
+    number = 0
+    while True:
+        yield {"id": number}
+        number += 1
+
+
+def breaks() -> Iterator[dict[str, int]]:
+    yield {"id": 1}
+    raise OSError("the well is dry")
