@@ -42,14 +42,14 @@ def list_dead(
     rows = [
         [
             letter.id,
-            shown(letter.at, zones.get(letter.schedule_id, "UTC")),
-            str(letter.attempt),
-            str(letter.spec.target),
             str(letter.failure or ""),
+            str(letter.attempt),
+            shown(letter.at, zones.get(letter.schedule_id, "UTC")),
+            str(letter.spec.target),
         ]
         for letter in letters
     ]
-    print_table(["run", "died", "attempts", "target", "failure"], rows, cut=("target", "failure"))
+    print_table(["run", "failure", "attempts", "died", "target"], rows, cut=("failure", "target"))
     if len(letters) == limit:
         note(f"there may be more: --after {letters[-1].id}")
 
