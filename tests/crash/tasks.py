@@ -66,6 +66,6 @@ def make_app(log: Log) -> App:
     app.schedule("declared-every", Every(0.2), quick, misfire="all", overlap="allow", grace=0.1)
     app.schedule("declared-cron", Cron("* * * * * ?"), slow, payload={"seconds": 0.3}, misfire="earliest", grace=0)
     app.schedule("declared-queue", Every(0.1), slow, payload={"seconds": 0.12}, overlap="queue_one", misfire="skip")
-    app.schedule("declared-once", Every(0.15), quick, delivery="at_most_once", max_executions=100)
+    app.schedule("declared-once", Every(0.15), quick, grace=0.1, delivery="at_most_once", max_executions=100)
     assert set(app.schedules) == DECLARED
     return app

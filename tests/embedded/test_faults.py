@@ -14,6 +14,7 @@ from tests.embedded.running import Running, now, one_off, running, wait_for
 from rota.app import App
 from rota.core.current import current_run
 from rota.core.errors import StoreCorruptError, StoreError, StoreFullError
+from rota.core.payload import encode_payload
 from rota.core.run import Run
 from rota.core.triggers import At, Every
 from rota.embedded.system import SystemClock
@@ -63,7 +64,7 @@ def assert_no_gaps(it: Running, schedule_id: str, interval: int) -> None:
 
 def accept_until_it_fails(it: Running, accepted: list[Run]) -> None:
     while True:
-        run = one_off("note", "x" * 200_000)
+        run = one_off("note", "x" * 100_000)
         it.accept(run)
         accepted.append(run)
 
@@ -87,9 +88,10 @@ def test_a_full_disk_stops_nothing_for_good(
     tmp_path: Path, app: App, ran: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with running(tmp_path / "rota.db", app) as it:
-        it.create("often", Every(0.1), "note")
+        it.create("often", Every(0.1), "note", payload=encode_payload("x" * 100_000))
         wait_for(lambda: ran, "it ticks")
-        accepted: list[Run] = []
+        accepted = [one_off("note", at=now() + 50) for _ in range(20)]
+        it.accept(*accepted)
         with no_room(it):
             with pytest.raises(StoreFullError, match="is full; nothing was written, and rota goes on once there is r"):
                 accept_until_it_fails(it, accepted)

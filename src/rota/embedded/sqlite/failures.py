@@ -38,6 +38,12 @@ def store_error(error: sqlite3.Error, path: str) -> StoreError:
         return StoreCorruptError(
             f"{path} is damaged or not a database ({error}); restore a backup, `rota db check` says more", database=path
         )
+    if code == sqlite3.SQLITE_IOERR:
+        return StoreError(
+            f"{path} cannot be read or written ({error}); look at the disk, its quotas and limits of file size, and rota"
+            " goes on once it answers",
+            database=path,
+        )
     return StoreError(f"{path}: {error}", database=path)
 
 
