@@ -28,6 +28,7 @@ class Desk:
             schedules or self.stores.schedules,
             self.stores.runs,
             self.stores.queues,
+            self.stores.batches,
             self.clock,
             CountingIds("once"),
             app=app,
