@@ -146,7 +146,7 @@ def test_a_file_that_may_not_be_written(public: Path, tmp_path: Path) -> None:
     (public / "rota.db").chmod(0o444)
     public.chmod(0o777)
     told = refusal(public / "rota.db", tmp_path / "spare.db").splitlines()
-    assert told[0].startswith(f"serve StoreReadOnlyError: {public}/rota.db or its directory cannot be written")
+    assert told[0] == f"serve StoreReadOnlyError: {public}/rota.db cannot be written, which a server must"
     assert told[1].startswith(f"create StoreReadOnlyError: {public}/rota.db or its directory cannot be written")
 
 

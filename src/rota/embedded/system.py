@@ -42,6 +42,9 @@ class ServerLock:
     its process."""
 
     def __init__(self, database: Path) -> None:
+        if database.exists() and not os.access(database, os.W_OK):
+            # SQLite opens such a file for reading, and fails at the first write only.
+            raise StoreReadOnlyError(f"{database} cannot be written, which a server must", database=str(database))
         self._path = database.with_name(database.name + ".lock")
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -62,13 +62,13 @@ INTERRUPTED = Failure(("rota.Interrupted",), "the engine stopped or died during 
 
 
 def recover(store: RunStore, policy: PolicyOf, now: int) -> list[Settlement]:
-    """At start: settle every attempt that the last engine left running. Answers what became of them. It writes even if
-    there is nothing to settle, so that a store which cannot be written says so now. Raises StoreError."""
+    """At start: settle every attempt that the last engine left running. Answers what became of them."""
     settlements = []
     for claim in store.running():
         result = Result(claim.started, max(now, claim.started), failure=INTERRUPTED, interrupted=True)
         settlements.append(conclude(claim.run, result, policy(claim.run)))
-    store.settle(settlements)
+    if settlements:
+        store.settle(settlements)
     return settlements
 
 
