@@ -167,7 +167,7 @@ def test_bad_names(rota: Command, id: str, target: str) -> None:
 
 def test_a_taken_id(rota: Command) -> None:
     rota(*NIGHTLY)
-    assert "exists already" in rota.refused(NIGHTLY, 1)
+    assert "exists already" in rota.refused(NIGHTLY)
 
 
 def test_a_known_app_knows_its_tasks(rota: Command, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from rota.cli.queue import group as queue
 from rota.cli.run import group as run
 from rota.cli.schedule import group as schedule
 from rota.cli.serve import serve
-from rota.core.errors import InvalidError, RotaError
+from rota.core.errors import ExistsError, InvalidError, RotaError
 
 
 class _Rota(TyperGroup):
@@ -28,7 +28,7 @@ class _Rota(TyperGroup):
             return super().invoke(ctx)
         except RotaError as error:
             print_error(error, as_json=ctx.meta.get(AS_JSON, False))
-            raise typer.Exit(2 if isinstance(error, InvalidError) else 1) from None
+            raise typer.Exit(2 if isinstance(error, InvalidError | ExistsError) else 1) from None
 
 
 app: typer.Typer = typer.Typer(
