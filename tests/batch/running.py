@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tests.batch import shop
+
 from rota import wiring
 from rota.app import App
 from rota.client import Client
 from rota.core.batch import BatchRun
 from rota.embedded.serving import Serving
-from tests.batch import shop
 
 PATIENCE = 60
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from rota.core.receipt import Counts
 from tests.batch import shop
 from tests.batch.running import Place
+
+from rota.core.receipt import Counts
 
 
 def test_every_item_has_its_result_in_order(place: Place) -> None:

@@ -126,13 +126,6 @@ class Frontier:
             self.proven += 1
 
 
-def total_items(run: BatchRun) -> int | None:
-    """How many items there are in all, if that is known."""
-    if run.sealed is None:
-        return None
-    return run.counts.items if run.done == run.sealed else None
-
-
 def is_complete(run: BatchRun) -> bool:
     """Whether every chunk there is is done."""
     return run.sealed is not None and run.done >= run.sealed
@@ -143,7 +136,9 @@ def verdict(run: BatchRun, counts: Counts, now: int, *, complete: bool) -> Verdi
     if run.wish == "cancel":
         return Verdict("cancelled", "cancelled by request")
     spec = run.spec
-    if spec.tolerated.exceeded(counts, counts.items if complete else None):
+    # A redrive begins with what failed before, so only its end shows whether that is still too much.
+    judged = complete or not run.revision
+    if judged and spec.tolerated.exceeded(counts, counts.items if complete else None):
         failed = f"{counts.failed} of {counts.items} items failed"
         return Verdict("failed", f"{failed}, more than the tolerated {spec.tolerated}")
     if complete:

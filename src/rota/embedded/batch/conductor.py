@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rota.connectors.stored import GENERATOR, is_spooled, open_stored_sink, open_stored_source
@@ -30,6 +31,7 @@ from rota.core.outcome import Failure
 from rota.core.payload import decode_payload
 from rota.core.task import Task
 from rota.embedded.batch.ending import PAGE, conclude, done_rows
+from rota.embedded.batch.forge import Forge
 from rota.embedded.batch.generators import with_payload
 from rota.embedded.batch.jobs import Jobs
 from rota.embedded.batch.marking import Marking
@@ -62,6 +64,7 @@ class Conductor:
         clock: Clock,
         tasks: Mapping[str, Task[..., Any]],
         generator: Generate | None,
+        forge: Forge,
         lifeline: Lifeline,
     ) -> None:
         self._run = run
@@ -69,6 +72,7 @@ class Conductor:
         self._clock = clock
         self._tasks = tasks
         self._generator = generator
+        self._forge = forge
         self._lifeline = lifeline
         self._places = Places(run.place)
         self._looking = False
@@ -152,7 +156,7 @@ class Conductor:
         sink.check()
         sink.prepare(run.id)
         jobs = Jobs(spec, run.revision, run.groups)
-        self._workers = Workers(self._setup(), spec.concurrency, self._lifeline)
+        self._workers = Workers(self._setup(), spec.concurrency, self._forge, self._lifeline)
         marking = Marking(self._store, self.key, source, sink, self._places, self._workers.ring)
         after = self._take_up(jobs)
         if self._run.sealed is None:
@@ -192,6 +196,8 @@ class Conductor:
             module=module,
             file=str(file),
             path=list(sys.path),
+            environ=dict(os.environ),
+            cwd=str(Path.cwd()),
             task=spec.task,
             source=filled(spec.source, run.id),
             sink=filled(spec.sink, run.id),
@@ -236,24 +242,27 @@ class Conductor:
                     self._refresh()
                 self._plan(jobs, marking)
                 self._give(jobs)
-                self._advance(jobs, marking)
-                self._poll(jobs, marking)
+                if not self._advance(jobs, marking):
+                    self._poll(jobs, marking)
         finally:
             self._flush(marking)
             marking.close()
 
-    def _advance(self, jobs: Jobs, marking: Marking) -> None:
-        """Write the ledger, at once if there is nothing else to do."""
+    def _advance(self, jobs: Jobs, marking: Marking) -> bool:
+        """Write the ledger, at once if there is nothing else to do; True if a group was stored, which may be the end."""
         assert self._workers is not None
         resting = not self._workers.busy and not (jobs.waiting and self._may_give())
         idle = resting and (self._planner is None or not self._may_give())
         try:
-            self._run = marking.advance(idle=idle) or self._run
+            stored = marking.advance(idle=idle)
+            self._run = stored or self._run
+            return stored is not None
         except StoreCorruptError:
             raise
         except StoreError as error:
             log.warning("%s: marks wait until the store answers: %s", self._run.id, error)
             self._stopping.wait(0.5)
+            return True
 
     def _may_give(self) -> bool:
         return self._run.wish == "run" and not self._stopping.is_set()

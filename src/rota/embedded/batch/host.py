@@ -12,6 +12,7 @@ from rota.connectors.stored import GENERATOR, generator_of
 from rota.core.batch import BatchKey, BatchRun
 from rota.core.errors import StoreError
 from rota.embedded.batch.conductor import Conductor, Generate
+from rota.embedded.batch.forge import Forge
 from rota.embedded.batch.workers import Lifeline
 from rota.ports.batches import BatchStore
 from rota.ports.clock import Clock
@@ -34,6 +35,7 @@ class BatchHost:
         self._app = app
         self._changed = changed
         self._only = only
+        self._forge = Forge()
         self._lifeline = Lifeline()
         self._conductors: dict[BatchKey, tuple[Conductor, threading.Thread]] = {}
         self._rested: dict[BatchKey, float] = {}
@@ -42,6 +44,9 @@ class BatchHost:
         self._thread = threading.Thread(target=self._loop, name="rota-batches", daemon=True)
 
     def start(self) -> None:
+        """An app that declares batches gets the process that makes workers right away."""
+        if self._app.batches:
+            self._forge.start()
         self._thread.start()
 
     def wake(self) -> None:
@@ -62,6 +67,7 @@ class BatchHost:
         for _, thread in self._conductors.values():
             thread.join()
         self._lifeline.close()
+        self._forge.close()
 
     def _loop(self) -> None:
         seen: int | None = None
@@ -100,6 +106,7 @@ class BatchHost:
             clock=self._clock,
             tasks=self._app.tasks,
             generator=self._generator(run),
+            forge=self._forge,
             lifeline=self._lifeline,
         )
         thread = threading.Thread(target=conductor.conduct, name=f"rota-batch {run.id}", daemon=True)

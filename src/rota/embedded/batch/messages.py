@@ -18,7 +18,7 @@ JobKind = Literal["whole", "count", "stretch", "assemble", "sample"]
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
-    """Sent once, first. module, file: where the task is defined. path: the module search path. lock: the file that
+    """Sent once, first. module, file: where the task is defined. path, environ, cwd: the engine's. lock: the file that
     every
     worker of the batch run holds shared as long as it lives."""
 
@@ -27,6 +27,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     module: str
     file: str
     path: list[str]
+    environ: dict[str, str]
+    cwd: str
     task: str
     source: dict[str, Any]
     sink: dict[str, Any]

@@ -43,9 +43,9 @@ class _Signal:
     cancel = False
 
 
-def main() -> None:
-    """Arguments: the descriptors of the socket to the engine and of its life line."""
-    channel, lifeline = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
+def work(descriptor: int, lifeline: int) -> None:
+    """Serve the engine at the other end of the socket `descriptor` until it closes."""
+    channel = socket.socket(fileno=descriptor)
     # The terminal's Ctrl-C is for the engine, which then decides about its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow, args=(lifeline,), daemon=True).start()
@@ -103,6 +103,8 @@ def _prepare(setup: Setup) -> ChunkWork:
 def find_task(setup: Setup) -> Task[..., Any]:
     """The task, by importing the module that defines it, as the engine did."""
     sys.path[:] = setup.path
+    os.environ.update(setup.environ)
+    os.chdir(setup.cwd)
     module = _imported(setup.module, setup.file)
     for value in vars(module).values():
         if isinstance(value, Task) and value.name == setup.task:
@@ -129,7 +131,3 @@ def _imported(name: str, file: str) -> ModuleType:
     sys.modules[alias] = module
     spec.loader.exec_module(module)
     return module
-
-
-if __name__ == "__main__":
-    main()

@@ -12,12 +12,11 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
-import sys
 from collections import deque
 from typing import NamedTuple
 
 from rota.core.outcome import Failure
+from rota.embedded.batch.forge import Forge
 from rota.embedded.batch.messages import READY, Job, Report, Setup, decode_report, encode
 
 DEEPEST = 8
@@ -48,13 +47,11 @@ class Lifeline:
 
 
 class _Worker:
-    def __init__(self, setup: Setup, lifeline: Lifeline) -> None:
+    def __init__(self, setup: Setup, forge: Forge, lifeline: Lifeline) -> None:
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "rota.embedded.batch.worker", str(theirs.fileno()), str(lifeline.reading)]
         with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 our own interpreter and module
-                command, pass_fds=(theirs.fileno(), lifeline.reading), stdin=subprocess.DEVNULL
-            )
+            self._forge = forge
+            self._pid = forge.fork(theirs.fileno(), lifeline.reading)
         self.channel = ours
         self.channel.sendall(encode(setup) + b"\n")
         self.jobs: deque[Job] = deque()
@@ -76,10 +73,15 @@ class _Worker:
         reports = [decode_report(line) for line in lines]
         return reports, bool(data)
 
-    def kill(self) -> str:
-        """End it at once; answers how it ended."""
-        self.process.kill()
-        code = self.process.wait()
+    def kill(self) -> None:
+        """End it at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        self.end()
+
+    def end(self) -> str:
+        """Wait for its end, which is certain, for it has closed its channel or was killed; answers how it ended."""
+        code = self._forge.wait(self._pid)
         self.channel.close()
         if code >= 0:
             return f"exit status {code}"
@@ -92,8 +94,9 @@ class _Worker:
 class Workers:
     """At most `most` processes, started as jobs come."""
 
-    def __init__(self, setup: Setup, most: int, lifeline: Lifeline) -> None:
+    def __init__(self, setup: Setup, most: int, forge: Forge, lifeline: Lifeline) -> None:
         self._setup = setup
+        self._forge = forge
         self._lifeline = lifeline
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
@@ -123,7 +126,7 @@ class Workers:
         """To the worker that has least to do, or to a new one."""
         least = min(self._workers, key=lambda it: len(it.jobs), default=None)
         if least is None or (least.jobs and len(self._workers) < self.most):
-            least = _Worker(self._setup, self._lifeline)
+            least = _Worker(self._setup, self._forge, self._lifeline)
             self._workers.append(least)
             self._selector.register(least.channel, selectors.EVENT_READ, least)
         least.send(job)
@@ -164,10 +167,7 @@ class Workers:
     def _bury(self, worker: _Worker) -> Died:
         self._selector.unregister(worker.channel)
         self._workers.remove(worker)
-        # It closed its end, so it is ending by itself; how it does is worth waiting for.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            worker.process.wait(1.0)
-        how = worker.kill()
+        how = worker.end()
         jobs = list(worker.jobs)
         if not worker.ready:
             return Died(how, None, jobs, ready=False)
