@@ -32,7 +32,11 @@ def rota_command(*arguments: str, show: bool = True) -> str:
         console.print(f"\n[bold cyan]$ rota {' '.join(arguments)}[/]")
     width = {"COLUMNS": str(console.width)}
     done = subprocess.run(
-        [sys.executable, "-m", "rota", *arguments], check=False, stdout=subprocess.PIPE, text=True, env={**os.environ, **width}
+        [sys.executable, "-m", "rota", *arguments],
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **width},
     )
     if show:
         console.print(Text(done.stdout.rstrip()))
@@ -43,7 +47,9 @@ def rota_command(*arguments: str, show: bool = True) -> str:
 
 def picture(client: rota.Client, left: float) -> Group:
     """The schedules and the latest runs, as they are now."""
-    schedules = Table("schedule", "trigger", "next", "fired", title=f"the shop is open for {left:.0f} s more", title_justify="left")
+    schedules = Table(
+        "schedule", "trigger", "next", "fired", title=f"the shop is open for {left:.0f} s more", title_justify="left"
+    )
     for row in client.schedules.list():
         due = "-" if row.next is None else f"{row.next.astimezone():%H:%M:%S}"
         schedules.add_row(row.id, row.schedule.trigger.explain(), due, str(row.state.fired))
@@ -52,7 +58,9 @@ def picture(client: rota.Client, left: float) -> Group:
         came = str(record.failure or "") or (record.value or b"").decode()
         late = "" if record.lateness is None else f"{record.lateness} ms"
         colour = {"succeeded": "green", "failed": "red", "running": "yellow"}.get(record.state, "")
-        runs.add_row(record.id, f"[{colour}]{record.state}[/]" if colour else record.state, str(record.attempt), late, Text(came))
+        runs.add_row(
+            record.id, f"[{colour}]{record.state}[/]" if colour else record.state, str(record.attempt), late, Text(came)
+        )
     return Group(schedules, runs)
 
 
@@ -75,13 +83,16 @@ def main() -> None:
     os.chdir(place)
     console.print(f"[bold]rota demo[/], in {place}\n")
     console.print("[bold cyan]$ rota serve shop.py --db rota.db &[/]")
-    server = subprocess.Popen([sys.executable, "-m", "rota", "serve", "shop.py", "--db", "rota.db"], stderr=Path("server.log").open("w"))
+    command = [sys.executable, "-m", "rota", "serve", "shop.py", "--db", "rota.db"]
+    server = subprocess.Popen(command, stderr=Path("server.log").open("w"))
     try:
         story(server)
     finally:
         server.terminate()
         server.wait(30)
-    console.print(f"\nThe server's log is {place / 'server.log'}, the database {place / 'rota.db'}: `rota db check` says", end=" ")
+    console.print(
+        f"\nThe server's log is {place / 'server.log'}, the database {place / 'rota.db'}: `rota db check` says", end=" "
+    )
     console.print(rota_command("db", "check", show=False).strip())
 
 
