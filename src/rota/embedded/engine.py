@@ -6,8 +6,9 @@
     watcher   notices what other processes wrote, cancellations, timeouts, clock steps; forgets what is old
 
 The timer sleeps until the next due time it knows of, at most a quarter of a second, and decides ticks a few
-milliseconds ahead (LEAD), so that the synced write is done when the time comes. Everything in memory can be rebuilt
-from the store: a crash at any point loses nothing but attempts in progress, which `recover` settles at the next
+milliseconds ahead (LEAD), so that the synced write is done when the time comes; when thousands of ticks come together,
+up to LONGEST_LEAD ahead, save those of schedules with an open run. Everything in memory can be rebuilt from the
+store: a crash at any point loses nothing but attempts in progress, which `recover` settles at the next
 start. A clock that steps forward, or a machine that slept, makes ticks late, and the misfire policy decides; one that
 steps back makes the timer wait again, and no tick is decided twice because a schedule's next tick only moves forward.
 
@@ -25,6 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from rota.core.errors import StoreCorruptError, StoreError
 from rota.core.retry import NEVER
 from rota.core.run import Claim, Run, RunKey, RunSpec, Settlement
+from rota.core.schedule import StoredSchedule
 from rota.core.target import TaskTarget
 from rota.core.task import Task
 from rota.embedded.near import NearRuns, NearSchedules
@@ -36,11 +38,15 @@ from rota.ports.runs import RunStore
 from rota.ports.schedules import ScheduleStore
 from rota.ports.target import TargetCall
 from rota.service.reap import reap
-from rota.service.tick import LIMIT, decide
+from rota.service.tick import LIMIT, decide, decide_ahead
 from rota.service.work import INTERRUPTED, Policy, hand_back, recover
 
 log: logging.Logger = logging.getLogger("rota.engine")
 LEAD = 4
+LONGEST_LEAD = 400
+DECISIONS = 25
+"""How many decisions a millisecond is enough for: thousands of ticks that come together are decided ahead of their
+time, so that only their runs are left to start when it comes."""
 LONGEST_WAIT = 0.25
 WATCH = 0.02
 REAP_EVERY = 60.0
@@ -218,20 +224,35 @@ class Engine:
 
     def _tick(self, now: int) -> bool:
         """Decide on what is due; True if there may be more."""
-        due = self._near_schedules.take(now + LEAD, LIMIT)
-        if not due:
+        near, crowd = self._near_schedules, self._crowd_time()
+        due = near.take(now + LEAD, LIMIT)
+        waiting: list[StoredSchedule] = []
+        if due:
+            changes = decide(self._schedules, due, now, LEAD)
+        elif crowd is not None and crowd <= now:
+            due = near.take_ahead(now + LONGEST_LEAD, LIMIT)
+            changes, waiting = decide_ahead(self._schedules, due, now)
+            near.put_off(waiting)
+        else:
             return False
-        changes = decide(self._schedules, due, now, LEAD)
         for change in changes:
             if change.after is not None:
-                self._near_schedules.put(change.after)
+                near.put(change.after)
             self._near_runs.add(change.runs)
             for key in change.cancel:
                 self._pool.cancel(key)
                 self._rescan = True
-        if len(changes) < len(due):
+        if len(changes) + len(waiting) < len(due):
             self._rescan = True
         return True
+
+    def _crowd_time(self) -> int | None:
+        """When to decide on the earliest ticks: LEAD before them, or sooner if many come together."""
+        crowd = self._near_schedules.crowd(LONGEST_LEAD)
+        if crowd is None:
+            return None
+        first, count = crowd
+        return first - min(LONGEST_LEAD, LEAD + count // DECISIONS)
 
     def _dispatch(self) -> None:
         runs = self._near_runs.take(self._clock.now())
@@ -251,7 +272,9 @@ class Engine:
 
     def _wait(self) -> None:
         now = time.time()  # noqa: TID251 a wait needs more than the clock's milliseconds
-        known = [at for at in (self._near_runs.next_due(), self._tick_time()) if at is not None]
+        put_off = self._near_schedules.next_put_off()
+        ticks = (self._crowd_time(), None if put_off is None else put_off - LEAD)
+        known = [at for at in (self._near_runs.next_due(), *ticks) if at is not None]
         wait = min(LONGEST_WAIT, min(known) / 1000 - now) if known else LONGEST_WAIT
         if self._stopping.is_set() or wait <= 0:
             return
@@ -261,10 +284,6 @@ class Engine:
                 self._wake.clear()
         else:
             time.sleep(wait)
-
-    def _tick_time(self) -> int | None:
-        at = self._near_schedules.next_due()
-        return None if at is None else at - LEAD
 
     def _on_settled(self, keys: Sequence[RunKey], settlements: Sequence[Settlement], released: Sequence[Run]) -> None:
         if self._near_runs.settled(keys):

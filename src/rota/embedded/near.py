@@ -1,6 +1,6 @@
 """The near tier: what is due within the horizon, in memory, bounded in count.
 
-Two heaps, of schedules by next tick and of pending runs by due time, each a window onto the store: everything up to
+Two orders, of schedules by next tick and of pending runs by due time, each a window onto the store: everything up to
 `covered` is in the heap, or running, or settled. Work that appears inside the window (accepted by this process,
 freed, retried) is added by who made it or, if another process wrote it, found by `rescan`; work beyond it is found
 when the window moves on. `known` remembers the runs that were taken from the store and are not settled yet, because
@@ -120,12 +120,14 @@ class NearRuns:
 
 
 class NearSchedules:
-    """Schedules whose next tick is soon."""
+    """Schedules whose next tick is soon. Those that were put off (see `put_off`) are kept apart: they are taken as
+    their tick comes, not ahead of it."""
 
     def __init__(self, store: ScheduleStore, limit: int) -> None:
         self._store = store
         self._limit = limit
-        self._heap: list[tuple[int, str]] = []
+        self._order: list[tuple[int, str]] = []
+        self._put_off: list[tuple[int, str]] = []
         self._rows: dict[str, StoredSchedule] = {}
         self._last: tuple[int, str] | None = None
         self.covered: int = 0
@@ -140,41 +142,62 @@ class NearSchedules:
         """Find what others created or changed inside the window, and forget what is not there any more."""
         limit = len(self._rows) + PAGE
         self._rows.clear()
-        self._heap.clear()
+        self._order.clear()
+        self._put_off.clear()
         self._extend(self._store.due(self.covered, limit), limit, self.covered)
 
     def _extend(self, page: list[StoredSchedule], limit: int, until: int) -> bool:
         """Take a page in. If it is full, the window ends with it; else it reaches to `until`."""
         for row in page:
-            self._push(row)
+            self._rows[row.id] = row
+            self._order.append((row.state.next_tick or 0, row.id))
+        self._order.sort()
         if page:
             self._last = (page[-1].state.next_tick or 0, page[-1].id)
         full = len(page) == limit
         self.covered = self._last[0] if full and self._last else until
         return full
 
-    def _push(self, row: StoredSchedule) -> None:
-        at = row.state.next_tick
-        if at is not None:
-            self._rows[row.id] = row
-            heapq.heappush(self._heap, (at, row.id))
-
     def put(self, row: StoredSchedule) -> None:
         """The state of a schedule after a decision."""
         at = row.state.next_tick
         if at is not None and at <= self.covered and row.state.paused is None:
-            self._push(row)
+            self._rows[row.id] = row
+            bisect.insort(self._order, (at, row.id))
+
+    def put_off(self, rows: Iterable[StoredSchedule]) -> None:
+        """Put back what was taken ahead of its tick and cannot be decided yet."""
+        for row in rows:
+            self._rows[row.id] = row
+            bisect.insort(self._put_off, (row.state.next_tick or 0, row.id))
 
     def take(self, until: int, limit: int) -> list[StoredSchedule]:
         """Remove and answer up to `limit` schedules that tick at or before `until`."""
-        taken: list[StoredSchedule] = []
-        while self._heap and self._heap[0][0] <= until and len(taken) < limit:
-            at, name = heapq.heappop(self._heap)
+        taken = self._cut(self._put_off, until, limit)
+        return taken + self._cut(self._order, until, limit - len(taken))
+
+    def take_ahead(self, until: int, limit: int) -> list[StoredSchedule]:
+        """The same, without those that were put off."""
+        return self._cut(self._order, until, limit)
+
+    def _cut(self, order: list[tuple[int, str]], until: int, limit: int) -> list[StoredSchedule]:
+        end = min(limit, bisect.bisect_right(order, until, key=lambda entry: entry[0]))
+        entries = order[:end]
+        del order[:end]
+        taken = []
+        for at, name in entries:
             row = self._rows.get(name)
             if row is not None and row.state.next_tick == at:
                 del self._rows[name]
                 taken.append(row)
         return taken
 
-    def next_due(self) -> int | None:
-        return self._heap[0][0] if self._heap else None
+    def crowd(self, within: int) -> tuple[int, int] | None:
+        """The earliest tick that was not put off, and how many there are from it on `within` so many milliseconds."""
+        if not self._order:
+            return None
+        first = self._order[0][0]
+        return first, bisect.bisect_right(self._order, first + within, key=lambda entry: entry[0])
+
+    def next_put_off(self) -> int | None:
+        return self._put_off[0][0] if self._put_off else None

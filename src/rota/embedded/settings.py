@@ -20,7 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = "power"
     retention: float = 30 * 86400.0
     grace: float = 30.0
-    horizon: float = 0.5
+    horizon: float = 1.5
     near_limit: int = 10_000
 
     def __post_init__(self) -> None:

@@ -27,6 +27,25 @@ def decide(store: ScheduleStore, due: Sequence[StoredSchedule], now: int, lead: 
     return [change for change, stored in zip(changes, store.apply(changes), strict=True) if stored]
 
 
+def decide_ahead(
+    store: ScheduleStore, due: Sequence[StoredSchedule], now: int
+) -> tuple[list[Change], list[StoredSchedule]]:
+    """Decide on the next tick of each of `due`, and on no later one, ahead of its time; answers what was stored, and
+    those that must wait because a run of theirs is open: it may have ended by then, and the overlap policy asks."""
+    watched = [row.id for row in due if row.schedule.overlap != "allow"]
+    open_runs = store.open_runs(watched) if watched else {}
+    waiting = [row for row in due if row.id in open_runs]
+    changes = []
+    for row in due:
+        at = row.state.next_tick
+        if at is not None and row.id not in open_runs:
+            change = plan(row, NO_RUNS, now, max(0, at - now))
+            if change is not None:
+                changes.append(change)
+    stored = store.apply(changes) if changes else []
+    return [change for change, done in zip(changes, stored, strict=True) if done], waiting
+
+
 def tick(store: ScheduleStore, now: int, lead: int = 0, limit: int = LIMIT) -> list[Change]:
     """Decide on up to `limit` schedules that are due at `now + lead`; answers what was stored. Call again while it
     answers anything."""
