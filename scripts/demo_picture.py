@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
 import rota
+from rota.embedded.system import SystemClock
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "examples/demo"
@@ -27,11 +28,17 @@ SECONDS = 5.6
 # Rich's own format loads a font from elsewhere; a picture in a page may load nothing.
 FORMAT = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
-.{unique_id}-matrix {{ font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: {char_height}px; line-height: {line_height}px; }}
+.{unique_id}-matrix {{
+    font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+    font-size: {char_height}px;
+    line-height: {line_height}px;
+}}
 {styles}
 </style>
 <defs>
-<clipPath id="{unique_id}-clip-terminal"><rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" /></clipPath>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" />
+</clipPath>
 {lines}
 </defs>
 {chrome}
@@ -47,7 +54,8 @@ FORMAT = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/sv
 
 def main() -> None:
     demo = loaded(DEMO / "run.py")
-    demo.console = console = Console(record=True, width=WIDTH, force_terminal=True)
+    console = Console(record=True, width=WIDTH, force_terminal=True)
+    vars(demo)["console"] = console
     place = Path(tempfile.mkdtemp(prefix="rota-picture-"))
     shutil.copy(DEMO / "shop.py", place)
     os.chdir(place)
@@ -57,7 +65,7 @@ def main() -> None:
         with rota.connect() as client:
             while len(client.schedules.list()) < 4:
                 time.sleep(0.05)
-            client.at(time.time() + 1, "task:charge", {"id": 17, "cents": 4200})
+            client.at(SystemClock().now() / 1000 + 1, "task:charge", {"id": 17, "cents": 4200})
             time.sleep(SECONDS)
             console.print(demo.picture(client, SECONDS))
         demo.rota_command("schedule", "ticks", "report", "--limit", "5")
