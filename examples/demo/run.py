@@ -84,7 +84,8 @@ def main() -> None:
     console.print(f"[bold]rota demo[/], in {place}\n")
     console.print("[bold cyan]$ rota serve shop.py --db rota.db &[/]")
     command = [sys.executable, "-m", "rota", "serve", "shop.py", "--db", "rota.db"]
-    server = subprocess.Popen(command, stderr=Path("server.log").open("w"))
+    with Path("server.log").open("w") as log:
+        server = subprocess.Popen(command, stderr=log)
     try:
         story(server)
     finally:
