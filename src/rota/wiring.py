@@ -22,6 +22,10 @@ from rota.ports.clock import Clock
 
 if TYPE_CHECKING:
     from rota.client import Client
+    from rota.core.batch import BatchRun
+    from rota.core.estimate import Estimate
+    from rota.embedded.batch.foreground import Foreground
+    from rota.embedded.batch.sampling import Plan
     from rota.embedded.serving import Serving
     from rota.embedded.settings import Settings
     from rota.embedded.sqlite.file import SqliteFile
@@ -181,6 +185,70 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
         host.wake()
 
     return Serving(made, host, _client(file, app, wake, around), served)
+
+
+def foreground(url: str, app: App, **settings: Any) -> Foreground:
+    """What carries out one batch run in this process. StoreLockedError if a server has the file."""
+    from rota.core.target import BatchTarget, HttpTarget, QueueTarget
+    from rota.embedded.batch.foreground import Foreground
+    from rota.embedded.batch.target import batch_call
+    from rota.embedded.sqlite.file import SqliteFile
+    from rota.embedded.system import ServerLock, SystemClock
+    from rota.targets.queue import queue_call
+
+    path, found = settings_of(url, settings)
+    lock = ServerLock(path)
+    try:
+        file = SqliteFile(path, found.durability)
+    except BaseException:
+        lock.release()
+        raise
+    http, clock, around = _HttpOnDemand(), SystemClock(), _around(file)
+
+    def release() -> None:
+        http.close()
+        file.close()
+        lock.release()
+
+    def wake() -> None:
+        made.wake()
+
+    made = Foreground(
+        _client(file, app, wake, around),
+        app,
+        batches=file.batches,
+        runs=file.runs,
+        clock=clock,
+        calls={
+            QueueTarget: queue_call(file.queues, clock),
+            HttpTarget: http,
+            BatchTarget: batch_call(file.batches, app.batches, around, clock, wake),
+        },
+        changed=file.database.version,
+        release=release,
+    )
+    return made
+
+
+def plan_batch(run: BatchRun, app: App) -> Plan:
+    """How a batch run that is not stored would be cut."""
+    from rota.connectors.stored import generator_of
+    from rota.embedded.batch.sampling import plan_of
+
+    return plan_of(run, generator_of(app.batches[run.name].source) if _generates(run) else None)
+
+
+def sample_batch(run: BatchRun, app: App, items: int) -> Estimate:
+    """What a sample of about `items` items says of a batch run that is not stored."""
+    from rota.connectors.stored import generator_of
+    from rota.embedded.batch.sampling import sample
+
+    make = generator_of(app.batches[run.name].source) if _generates(run) else None
+    return sample(run, app.tasks, make, items)
+
+
+def _generates(run: BatchRun) -> bool:
+    return run.spec.source.get("type") == "generator"
 
 
 class _HttpOnDemand:

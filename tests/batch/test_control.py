@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.batch import shop
+from tests.batch.running import PATIENCE, Place
 
 from rota.core.batch import BatchRun
 from rota.core.errors import ConflictError, InvalidError, NotFoundError, SourceError
 from rota.core.receipt import Counts
 from rota.core.triggers import At
-from tests.batch import shop
-from tests.batch.running import PATIENCE, Place
 
 
 def until(look: Callable[[], object]) -> None:
@@ -130,7 +130,7 @@ def test_each_batch_run_may_have_its_own_place(place: Place) -> None:
 def test_bad_input_is_refused_before_anything_is_stored(place: Place) -> None:
     place.batch(shop.double, str(place.root / "missing.jsonl"))
     with place.client() as client:
-        with pytest.raises(SourceError, match="missing.jsonl"):
+        with pytest.raises(SourceError, match=r"missing\.jsonl"):
             client.batches.start("orders")
         with pytest.raises(NotFoundError, match="the app declares orders"):
             client.batches.start("order")

@@ -104,7 +104,7 @@ def test_text_of_csv_becomes_what_the_schema_says(place: Place) -> None:
     assert run.counts == Counts(3, 1, 2)
     assert place.results() == [5.0]
     with place.client() as client:
-        assert [it.field for it in client.batches.dead_letters(run.id)][0] == "$.id"
+        assert next(client.batches.dead_letters(run.id)).field == "$.id"
 
 
 def test_broken_records_are_dead_letters_with_their_beginning(place: Place) -> None:

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from rota.cli.at import at
+from rota.cli.batch import group as batch
 from rota.cli.cron import group as cron
 from rota.cli.db import group as db
 from rota.cli.dead import group as dead
@@ -43,6 +44,7 @@ app.command("serve")(serve)
 app.command("at")(at)
 app.add_typer(schedule)
 app.add_typer(run)
+app.add_typer(batch)
 app.add_typer(queue)
 app.add_typer(dead)
 app.add_typer(cron)

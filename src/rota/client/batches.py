@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TypedDict, Unpack, get_args
 
 import msgspec
 
@@ -30,6 +30,17 @@ _STEP = 0.02
 _SLOWEST = 0.25
 
 
+class StartOptions(TypedDict, total=False):
+    """payload: JSON for a generator that asks for it. The rest: instead of what is declared."""
+
+    payload: object
+    source: SourceText
+    sink: SinkText
+    chunk_items: int
+    concurrency: int
+    tolerated_failures: int | str
+
+
 class Batches:
     """Batch runs by id, BATCH@TIME. declared: the batches of the app; None where no app is known."""
 
@@ -49,41 +60,37 @@ class Batches:
         self._notify = notify
         self._sleep = sleep
 
-    def start(
-        self,
-        name: str,
-        *,
-        payload: object = None,
-        source: SourceText | None = None,
-        sink: SinkText | None = None,
-        chunk_items: int | None = None,
-        concurrency: int | None = None,
-        tolerated_failures: int | str | None = None,
-    ) -> BatchRun:
-        """Accept a batch run of a declared batch; an engine that serves the app carries it out. payload: for a
-        generator that
-        asks for it. The rest: instead of what is declared. Raises InvalidError, NotFoundError, SourceError,
-        ConflictError for
-        what cannot work; then nothing is stored."""
+    def start(self, name: str, **options: Unpack[StartOptions]) -> BatchRun:
+        """Accept a batch run of a declared batch; an engine that serves the app carries it out. Raises InvalidError,
+        NotFoundError, SourceError, ConflictError for what cannot work; then nothing is stored."""
+        [run] = self._store.accept([self.prepare(name, **options)])
+        self._notify()
+        return run
+
+    def prepare(self, name: str, **options: Unpack[StartOptions]) -> BatchRun:
+        """The batch run that `start` would accept, checked and not stored."""
+        for option in options:
+            if option not in StartOptions.__annotations__:
+                raise InvalidError("start", option, "one of " + ", ".join(StartOptions.__annotations__))
         batch = self.definition(name)
-        changes: dict[str, object] = {"source": source, "sink": sink, "concurrency": concurrency}
-        if chunk_items is not None:
-            changes["size"] = ChunkSize(chunk_items)
-        if tolerated_failures is not None:
-            changes["tolerated"] = parse_tolerance(tolerated_failures)
-        batch = msgspec.structs.replace(batch, **{k: v for k, v in changes.items() if v is not None})
+        given = options.get("source")
+        if given is not None and generator_of(given) is not None and given is not batch.source:
+            raise InvalidError("source", given, "a path or an object such as rota.Csv(...) is; declare a generator")
+        changes: dict[str, object] = {key: options.get(key) for key in ("source", "sink", "concurrency")}
+        chunk_items, tolerated = options.get("chunk_items"), options.get("tolerated_failures")
+        changes["size"] = None if chunk_items is None else ChunkSize(chunk_items)
+        changes["tolerated"] = None if tolerated is None else parse_tolerance(tolerated)
+        batch = msgspec.structs.replace(batch, **{key: it for key, it in changes.items() if it is not None})
         made = batches.new_run(
             batch,
             source_json(batch.source),
             sink_json(batch.sink),
             self._around,
             self._clock.now(),
-            payload=encode_payload(payload),
+            payload=encode_payload(options.get("payload")),
         )
         check_stored(made, generator_of(batch.source))
-        [run] = self._store.accept([made])
-        self._notify()
-        return run
+        return made
 
     def definition(self, name: str) -> Batch:
         """The batch as the app declares it."""

@@ -139,9 +139,7 @@ class Conductor:
         if run.wish == "cancel":
             self._decide(Verdict("cancelled", "cancelled by request"))
             return None
-        if spec.task not in self._tasks:
-            known = ", ".join(sorted(self._tasks)) or "none"
-            raise NotFoundError("task", spec.task, f"the tasks of the app that is served are: {known}")
+        setup = setup_of(run, self._tasks)
         if spec.source.get("type") == GENERATOR and self._generator is None:
             raise NotFoundError("batch", run.name, "the app that is served does not declare it with its generator")
         self._places.make()
@@ -156,7 +154,7 @@ class Conductor:
         sink.check()
         sink.prepare(run.id)
         jobs = Jobs(spec, run.revision, run.groups)
-        self._workers = Workers(self._setup(), spec.concurrency, self._forge, self._lifeline)
+        self._workers = Workers(setup, spec.concurrency, self._forge, self._lifeline)
         marking = Marking(self._store, self.key, source, sink, self._places, self._workers.ring)
         after = self._take_up(jobs)
         if self._run.sealed is None:
@@ -184,28 +182,6 @@ class Conductor:
                     return
         finally:
             os.close(handle)
-
-    def _setup(self) -> Setup:
-        run, spec = self._run, self._run.spec
-        function = self._tasks[spec.task].function
-        module = function.__module__
-        file = getattr(sys.modules.get(module), "__file__", None) or ""
-        return Setup(
-            name=run.name,
-            created=run.created,
-            module=module,
-            file=str(file),
-            path=list(sys.path),
-            environ=dict(os.environ),
-            cwd=str(Path.cwd()),
-            task=spec.task,
-            source=filled(spec.source, run.id),
-            sink=filled(spec.sink, run.id),
-            directory=run.place,
-            lock=str(self._places.lock),
-            retry=spec.retry,
-            async_limit=spec.async_limit,
-        )
 
     def _take_up(self, jobs: Jobs) -> Chunk | None:
         """Read the ledger: prove what can be proven, put what is open into `jobs`; answers the last chunk planned."""
@@ -249,7 +225,7 @@ class Conductor:
             marking.close()
 
     def _advance(self, jobs: Jobs, marking: Marking) -> bool:
-        """Write the ledger, at once if there is nothing else to do; True if a group was stored, which may be the end."""
+        """Write the ledger, at once if there is nothing else to do; True if a group was stored."""
         assert self._workers is not None
         resting = not self._workers.busy and not (jobs.waiting and self._may_give())
         idle = resting and (self._planner is None or not self._may_give())
@@ -361,6 +337,32 @@ class Conductor:
         found = self._store.get([self.key])
         if found:
             self._run = found[0]
+
+
+def setup_of(run: BatchRun, tasks: Mapping[str, Task[..., Any]]) -> Setup:
+    """What a worker of `run` is told first. NotFoundError if there is no such task."""
+    spec = run.spec
+    if spec.task not in tasks:
+        known = ", ".join(sorted(tasks)) or "none"
+        raise NotFoundError("task", spec.task, f"the tasks of the app that is served are: {known}")
+    module = tasks[spec.task].function.__module__
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return Setup(
+        name=run.name,
+        created=run.created,
+        module=module,
+        file=str(file),
+        path=list(sys.path),
+        environ=dict(os.environ),
+        cwd=str(Path.cwd()),
+        task=spec.task,
+        source=filled(spec.source, run.id),
+        sink=filled(spec.sink, run.id),
+        directory=run.place,
+        lock=str(Places(run.place).lock),
+        retry=spec.retry,
+        async_limit=spec.async_limit,
+    )
 
 
 class _FatalError(Exception):

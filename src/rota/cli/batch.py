@@ -1,0 +1,352 @@
+"""rota batch: start batches, follow them, see what failed and run it again.
+
+A server that has the file carries batch runs out. Where none has, `start`, `resume` and `redrive` do it themselves,
+in the
+foreground; what Ctrl-C cuts off is continued by `resume`, or by the next server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from rota import wiring
+from rota.app import App
+from rota.cli.batch_shapes import amount, batch_shape, dead_shape, estimate_fields, group_shape, size
+from rota.cli.batch_watch import follow
+from rota.cli.definition import given
+from rota.cli.options import Json, Limit, Url, json_value
+from rota.cli.output import note, print_fields, print_json, print_table, say
+from rota.cli.session import connect, load_app
+from rota.client import Client
+from rota.core.batch import BatchRun
+from rota.core.errors import InvalidError, StoreLockedError
+from rota.service.phrasing import span
+from rota.wiring import DEFAULT_URL
+
+group: typer.Typer = typer.Typer(
+    name="batch", help="Run a task over many items, and prove that none was lost.", no_args_is_help=True
+)
+
+BatchRunId = Annotated[str, typer.Argument(metavar="RUN", help="A batch run's id, BATCH@TIME.", show_default=False)]
+Module = Annotated[
+    str | None,
+    typer.Option("--app", envvar="ROTA_APP", metavar="MODULE", help="shop.py or package.module: declares the batch."),
+]
+Detach = Annotated[bool, typer.Option("--detach", help="Do not wait; a server carries it out.")]
+
+
+@group.command()
+def start(
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help="The name in app.batch(...).", show_default=False)],
+    app: Module = None,
+    source: Annotated[str | None, typer.Option("--source", metavar="PATH", help="Instead of the declared one.")] = None,
+    sink: Annotated[str | None, typer.Option("--sink", metavar="PATH", help="Instead of the declared one.")] = None,
+    payload: Annotated[str | None, typer.Option("--payload", metavar="JSON", help="For a generator.")] = None,
+    chunk_items: Annotated[int | None, typer.Option("--chunk-items", metavar="N")] = None,
+    concurrency: Annotated[int | None, typer.Option("--concurrency", metavar="N", help="Worker processes.")] = None,
+    tolerated: Annotated[
+        str | None, typer.Option("--tolerated-failures", metavar="N|P%", help="Failed items: a count or percentage.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", metavar="N", help="Attempt N items, keep nothing, predict the whole.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; run and store nothing.")] = False,
+    detach: Detach = False,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Start a batch, and wait for its end."""
+    loaded = _loaded(app)
+    options = given(
+        source=source,
+        sink=sink,
+        payload=json_value("payload", payload),
+        chunk_items=chunk_items,
+        concurrency=concurrency,
+        tolerated_failures=tolerated,
+    )
+    if sample is not None or dry_run:
+        with wiring.connect(url, loaded) as client:
+            prepared = client.batches.prepare(batch, **options)
+        if sample is not None:
+            _print_sample(prepared, loaded, sample, json)
+        else:
+            _print_plan(prepared, loaded, json)
+        return
+    _carry_out(url, loaded, lambda client: client.batches.start(batch, **options), detach, json)
+
+
+def _loaded(app: str | None) -> App:
+    found = load_app(app)
+    if found is None:
+        raise InvalidError("app", None, "a module that declares the batch: --app shop.py, or ROTA_APP")
+    return found
+
+
+def _print_sample(run: BatchRun, app: App, items: int, json: bool) -> None:
+    if items < 1:
+        raise InvalidError("sample", items, "a whole number from 1 up")
+    found = wiring.sample_batch(run, app, items)
+    if json:
+        print_json(found)
+    else:
+        print_fields(estimate_fields(found))
+
+
+def _print_plan(run: BatchRun, app: App, json: bool) -> None:
+    plan = wiring.plan_batch(run, app)
+    if json:
+        print_json({"plan": msgspec.to_builtins(plan), "run": batch_shape(run)})
+        return
+    more = "" if plan.complete else " or more"
+    print_fields(
+        [
+            ("batch", run.name),
+            ("task", run.spec.task),
+            ("source", str(run.spec.source.get("path", run.spec.source.get("name", "")))),
+            ("size", f"{size(plan.size)} in {plan.origins} {'origin' if plan.origins == 1 else 'origins'}"),
+            ("items", "known when all is read" if plan.items is None else amount(plan.items)),
+            ("chunks", amount(plan.chunks) + more),
+            ("workers", str(run.spec.concurrency)),
+            ("tolerated", str(run.spec.tolerated)),
+            ("sink", str(run.spec.sink.get("path", run.spec.sink.get("table", "")))),
+        ]
+    )
+
+
+@contextmanager
+def _hosting(url: str, app: App) -> Iterator[Any]:
+    """What carries a batch run out in this process, or None if a server has the file."""
+    try:
+        hosting = wiring.foreground(url, app)
+    except StoreLockedError:
+        yield None
+        return
+    try:
+        yield hosting
+    finally:
+        hosting.close()
+
+
+def _carry_out(url: str, app: App, begin: Callable[[Client], BatchRun], detach: bool, json: bool) -> None:
+    """Begin a batch run; where no server will carry it out, do so, and show how it goes."""
+    if detach:
+        with wiring.connect(url, app) as client:
+            _print_run(begin(client), json)
+        return
+    with _hosting(url, app) as hosting:
+        if hosting is None:
+            with wiring.connect(url, app) as client:
+                _finish(_followed(client, begin(client).id), json)
+            return
+        run = begin(hosting.client)
+        hosting.host(run.key)
+        ended = _followed(hosting.client, run.id)
+        hosting.tell(ended)
+    _finish(ended, json)
+
+
+def _followed(client: Client, id: str) -> BatchRun:
+    try:
+        return follow(client, id, wiring.clock())
+    except KeyboardInterrupt:
+        note(f"rota: {id} has not ended; follow it with `rota batch watch {id}`, go on with `rota batch resume {id}`")
+        raise typer.Exit(130) from None
+
+
+def _finish(run: BatchRun, json: bool) -> None:
+    _print_run(run, json)
+    if run.state != "succeeded":
+        raise typer.Exit(1)
+
+
+def _print_run(run: BatchRun, json: bool) -> None:
+    if json:
+        print_json(batch_shape(run))
+        return
+    counts = run.counts
+    ended = "" if run.finished is None or run.started is None else f" in {span(run.finished - run.started)}"
+    fields = [
+        ("batch run", run.id),
+        ("state", run.shown_state),
+        ("error", run.error),
+        ("items", f"{amount(counts.items)}{ended}"),
+        ("succeeded", amount(counts.succeeded)),
+        ("failed", amount(counts.failed)),
+        ("skipped", amount(counts.skipped)),
+        ("retries", amount(run.retries)),
+        ("chunks", f"{amount(run.done)} of {'?' if run.sealed is None else amount(run.sealed)}"),
+        ("results", f"{amount(run.results)}, {size(run.result_bytes)}"),
+        ("sink", str(run.spec.sink.get("path", run.spec.sink.get("table", "")).replace("{run}", run.id))),
+        ("manifest", f"{run.manifest}, version {run.version}" if run.manifest else ""),
+        ("root", run.root),
+    ]
+    print_fields([(name, value) for name, value in fields if value and value != "0"])
+
+
+@group.command("list")
+def list_runs(
+    batch: Annotated[str | None, typer.Option("--batch", help="Only those of this batch.")] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help="pending, running, finishing, succeeded, failed or cancelled.")
+    ] = None,
+    limit: Limit = 50,
+    after: Annotated[str | None, typer.Option("--after", help="Go on behind this batch run.")] = None,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """List batch runs, newest first."""
+    with connect(url) as client:
+        runs = client.batches.list(name=batch, state=state, limit=limit, after=after)  # type: ignore[arg-type]
+    if json:
+        print_json([batch_shape(run) for run in runs])
+        return
+    if not runs:
+        note("no batch runs")
+        return
+    rows = [
+        [
+            run.id,
+            run.shown_state,
+            amount(run.counts.items),
+            amount(run.counts.failed),
+            amount(run.counts.skipped),
+            f"{amount(run.done)}/{'?' if run.sealed is None else amount(run.sealed)}",
+            "" if run.started is None or run.finished is None else span(run.finished - run.started),
+            run.error,
+        ]
+        for run in runs
+    ]
+    print_table(["batch run", "state", "items", "failed", "skipped", "chunks", "took", "error"], rows, cut=("error",))
+    if len(runs) == limit:
+        note(f"there may be more: --after {runs[-1].id}")
+
+
+@group.command()
+def show(
+    id: BatchRunId,
+    group: Annotated[int | None, typer.Option("--group", metavar="N", help="Dead letters of this group.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="How many dead letters at most.")] = 20,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Show one batch run and its failures by group; or the dead letters of one group."""
+    with connect(url) as client:
+        if group is not None:
+            dead = list(islice(client.batches.dead_letters(id, group), limit))
+            if json:
+                print_json([dead_shape(one) for one in dead])
+                return
+            rows = [
+                [
+                    str(it.chunk),
+                    str(it.position),
+                    str(it.attempts),
+                    str(it.failure),
+                    msgspec.json.encode(it.item).decode(),
+                ]
+                for it in dead
+            ]
+            print_table(["chunk", "position", "attempts", "failure", "item"], rows, cut=("failure", "item"))
+            return
+        run, groups = client.batches.get(id), client.batches.failures(id)
+    if json:
+        print_json({**batch_shape(run), "failures": [group_shape(one) for one in groups]})
+        return
+    _print_run(run, json=False)
+    if groups:
+        say("")
+        rows = [
+            [
+                str(it.number),
+                amount(it.count),
+                it.signature.exception,
+                it.signature.frame,
+                it.signature.field,
+                it.message,
+            ]
+            for it in groups
+        ]
+        print_table(["group", "items", "exception", "frame", "field", "first message"], rows, cut=("first message",))
+
+
+@group.command()
+def watch(id: BatchRunId, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Follow a batch run until it has ended. Exit code 1 unless it succeeds."""
+    with connect(url) as client:
+        _finish(_followed(client, id), json)
+
+
+@group.command()
+def pause(id: BatchRunId, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Begin no further chunk until `resume`."""
+    with connect(url) as client:
+        _said(client.batches.pause(id), json)
+
+
+@group.command()
+def resume(
+    id: BatchRunId, app: Module = None, detach: Detach = False, url: Url = DEFAULT_URL, json: Json = False
+) -> None:
+    """Go on with a batch run that was paused, or that no process carries out any more (with --app)."""
+    if app is None:
+        with connect(url) as client:
+            _said(client.batches.resume(id), json)
+        return
+    _carry_out(url, _loaded(app), lambda client: client.batches.resume(id), detach, json)
+
+
+@group.command()
+def cancel(id: BatchRunId, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """End a batch run; what is done stays done."""
+    with connect(url) as client:
+        _said(client.batches.cancel(id), json)
+
+
+def _said(run: BatchRun, json: bool) -> None:
+    if json:
+        print_json(batch_shape(run))
+    else:
+        say(f"{run.id} {run.shown_state}")
+
+
+@group.command()
+def verify(id: BatchRunId, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Prove from manifest and results alone that nothing is lost, doubled or altered."""
+    with connect(url) as client:
+        problems = client.batches.verify(id)
+        run = client.batches.get(id)
+    if json:
+        print_json({"batch_run": id, "root": run.root, "problems": problems})
+    else:
+        for problem in problems:
+            say(problem)
+        if not problems:
+            say(f"{id} is whole: {amount(run.counts.items)} items, {amount(run.results)} results, root {run.root}")
+    if problems:
+        raise typer.Exit(1)
+
+
+@group.command()
+def redrive(
+    id: BatchRunId,
+    app: Module = None,
+    group: Annotated[
+        list[int] | None, typer.Option("--group", metavar="N", help="Only this failure group. Repeatable.")
+    ] = None,
+    detach: Detach = False,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Attempt dead letters again, and write the next version of manifest and receipt."""
+    if app is None:
+        with connect(url) as client:
+            _said(client.batches.redrive(id, group), json)
+        return
+    _carry_out(url, _loaded(app), lambda client: client.batches.redrive(id, group), detach, json)

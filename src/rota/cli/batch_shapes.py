@@ -1,0 +1,104 @@
+"""What `--json` shows of batch runs, and how their figures read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rota.core.batch import BatchRun
+from rota.core.completion import DeadItem, FailureGroup
+from rota.core.estimate import Estimate, Range
+from rota.core.ids import iso
+from rota.service.phrasing import span
+
+Shape = dict[str, Any]
+
+
+def batch_shape(run: BatchRun) -> Shape:
+    """A batch run as it stands."""
+    spec = msgspec.to_builtins(run.spec, builtin_types=(bytes,))
+    return {
+        "id": run.id,
+        "batch": run.name,
+        "state": run.shown_state,
+        "outcome": run.outcome,
+        "error": run.error,
+        "created": iso(run.created),
+        "started": None if run.started is None else iso(run.started),
+        "finished": None if run.finished is None else iso(run.finished),
+        "items": run.counts.items,
+        "succeeded": run.counts.succeeded,
+        "failed": run.counts.failed,
+        "skipped": run.counts.skipped,
+        "retries": run.retries,
+        "results": run.results,
+        "result_bytes": run.result_bytes,
+        "chunks": {"planned": run.planned, "done": run.done, "sealed": run.sealed},
+        "version": run.version,
+        "root": run.root,
+        "manifest": run.manifest,
+        "directory": run.place,
+        "cause": run.cause,
+        "task": run.spec.task,
+        "source": spec["source"],
+        "sink": spec["sink"],
+        "concurrency": run.spec.concurrency,
+        "tolerated_failures": str(run.spec.tolerated),
+        "notify": [str(target) for target in run.spec.notify],
+    }
+
+
+def group_shape(group: FailureGroup) -> Shape:
+    signature = group.signature
+    return {
+        "group": group.number,
+        "count": group.count,
+        "exception": signature.exception,
+        "frame": signature.frame,
+        "field": signature.field,
+        "message": group.message,
+    }
+
+
+def dead_shape(dead: DeadItem) -> Shape:
+    found: Shape = msgspec.to_builtins(dead)
+    return found
+
+
+def amount(value: float) -> str:
+    """A number of things, readable at any size."""
+    return f"{round(value):,}"
+
+
+def size(value: float) -> str:
+    """Bytes in the unit that suits them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words."""
+    return span(round(seconds * 1000)) if seconds < 1e9 else "ages"
+
+
+def estimate_fields(it: Estimate) -> list[tuple[str, str]]:
+    """An estimate, a line for each figure."""
+
+    def line(found: Range, show: Any) -> str:
+        if found.low == found.high:
+            return str(show(found.likely))
+        return f"{show(found.likely)}  ({show(found.low)} to {show(found.high)})"
+
+    more = "" if it.complete else " or more: the source was not planned to its end"
+    return [
+        ("sampled", f"{amount(it.attempted)} items"),
+        ("chunks", amount(it.chunks) + more),
+        ("items", line(it.items, amount)),
+        ("failures", line(it.failed, amount)),
+        ("duration", line(it.seconds, duration)),
+        ("result size", line(it.size, size)),
+    ]

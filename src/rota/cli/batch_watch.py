@@ -1,0 +1,96 @@
+"""Following a batch run: a bar on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+from rota.cli.batch_shapes import amount, duration
+from rota.cli.output import note
+from rota.client import Client
+from rota.core.batch import BatchRun
+from rota.ports.clock import Clock
+from rota.service.progress import Progress as Figures
+from rota.service.progress import progress
+
+_LOOK = 0.1
+_LINE_EVERY = 5.0
+_RATE_OVER = 3.0
+
+
+def follow(client: Client, id: str, clock: Clock) -> BatchRun:
+    """Show how it goes until it has ended, and answer it as it ended. KeyboardInterrupt passes through."""
+    return _on_terminal(client, id, clock) if sys.stderr.isatty() else _in_lines(client, id, clock)
+
+
+class _Looker:
+    """Looks at a batch run; the rate is that of the last seconds."""
+
+    def __init__(self, client: Client, id: str, clock: Clock) -> None:
+        self._client = client
+        self._id = id
+        self._clock = clock
+        self._before: list[tuple[int, int]] = []
+
+    def look(self) -> tuple[BatchRun, Figures]:
+        run, now = self._client.batches.get(self._id), self._clock.now()
+        self._before.append((run.counts.items, now))
+        while len(self._before) > 2 and now - self._before[1][1] > _RATE_OVER * 1000:
+            self._before.pop(0)
+        since = self._before[0] if run.is_open and len(self._before) > 1 else None
+        return run, progress(run, now, since)
+
+
+def _figures(it: Figures) -> str:
+    parts = [f"{amount(it.items)}{f' of {amount(it.total)}' if it.total is not None else ''} items"]
+    if it.rate:
+        parts.append(f"{amount(it.rate)}/s")
+    if it.eta:
+        parts.append(f"{duration(it.eta)} left")
+    if it.failed:
+        parts.append(f"{amount(it.failed)} failed")
+    if it.retries:
+        parts.append(f"{amount(it.retries)} retries")
+    return ", ".join(parts)
+
+
+def _until_over(look: Callable[[], tuple[BatchRun, Figures]], show: Callable[[BatchRun, Figures], None]) -> BatchRun:
+    while True:
+        run, figures = look()
+        show(run, figures)
+        if not run.is_open:
+            return run
+        time.sleep(_LOOK)
+
+
+def _on_terminal(client: Client, id: str, clock: Clock) -> BatchRun:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        shown = bar.add_task(id, total=None, figures="")
+
+        def show(run: BatchRun, figures: Figures) -> None:
+            bar.update(
+                shown,
+                description=f"{run.id} {run.shown_state}",
+                total=figures.total,
+                completed=figures.items,
+                figures=_figures(figures),
+            )
+
+        return _until_over(_Looker(client, id, clock).look, show)
+
+
+def _in_lines(client: Client, id: str, clock: Clock) -> BatchRun:
+    due = time.monotonic() + _LINE_EVERY
+
+    def show(run: BatchRun, figures: Figures) -> None:
+        nonlocal due
+        if run.is_open and time.monotonic() >= due:
+            due = time.monotonic() + _LINE_EVERY
+            note(f"{run.id} {run.shown_state}: {_figures(figures)}")
+
+    return _until_over(_Looker(client, id, clock).look, show)
