@@ -12,7 +12,7 @@ from tests.embedded.running import now, one_off, running, wait_for
 from rota.app import App
 from rota.core.current import current_run
 from rota.core.retry import Retry
-from rota.core.run import Claim, Run, Settlement
+from rota.core.run import Claim, Run
 from rota.embedded.sqlite.file import SqliteFile
 from rota.ports.runs import RunStore
 
@@ -50,8 +50,8 @@ class Unclaiming:
     def over(cls, store: RunStore) -> RunStore:
         return cast("RunStore", cls(store))
 
-    def settle(self, settlements: Sequence[Settlement], claims: Sequence[Claim] = ()) -> list[Run]:
-        return self._store.settle(settlements)
+    def claim(self, claims: Sequence[Claim]) -> list[bool]:
+        return [True] * len(claims)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
@@ -116,3 +116,21 @@ def test_a_running_task_is_told_by_another_process(tmp_path: Path) -> None:
         wait_for(lambda: it.state(run) == "running", "it is claimed")
         cancel_elsewhere(tmp_path / "rota.db", run)
         assert it.ended(run).state == "cancelled"
+
+
+class SlowToClaim(Unclaiming):
+    """A store in which the first claim comes too late: somebody cancelled the run."""
+
+    def claim(self, claims: Sequence[Claim]) -> list[bool]:
+        self._store.cancel([claim.run.key for claim in claims], now())
+        return self._store.claim(claims)
+
+
+def test_a_run_cancelled_before_its_claim_is_told_and_stays_cancelled(tmp_path: Path) -> None:
+    go, ran = threading.Event(), list[str]()
+    with running(tmp_path / "rota.db", make_app(go, ran), runs=SlowToClaim.over) as it:
+        run = one_off("obey")
+        it.accept(run)
+        wait_for(lambda: ran and not it.engine._pool.running, "it obeys")
+        wait_for(lambda: not it.engine._near_runs.known, "its end is noticed")
+        assert it.state(run) == "cancelled"

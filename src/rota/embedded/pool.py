@@ -24,12 +24,15 @@ from rota.ports.clock import Clock
 from rota.ports.target import TargetCall
 from rota.targets.task import arguments, kept, run_task
 
+CLEANING_UP = 1.0
+"""Seconds."""
+
 
 class Attempt:
-    """An attempt, from the moment its run is due. claimed: the store knows of it. deadline: epoch ms or None. over:
-    it was reported, or given up. stop: cancels its coroutine, if it is one."""
+    """An attempt, from the moment its run is due. claimed: the store knows of it. lost: its run was cancelled before
+    that. deadline: epoch ms or None. over: it was reported, or given up. stop: cancels its coroutine, if it is one."""
 
-    __slots__ = ("cancel", "claimed", "deadline", "key", "over", "run", "started", "stop")
+    __slots__ = ("cancel", "claimed", "deadline", "key", "lost", "over", "run", "started", "stop")
 
     def __init__(self, key: RunKey, run: Run, claimed: bool = False) -> None:
         self.key: RunKey = key
@@ -39,6 +42,7 @@ class Attempt:
         self.claimed: bool = claimed
         self.cancel: bool = False
         self.over: bool = False
+        self.lost: bool = False
         self.stop: Callable[[], object] | None = None
 
 
@@ -72,6 +76,7 @@ class Pool:
         self._threads = 0
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread: threading.Thread | None = None
         self._coroutines = threading.Semaphore(async_limit)
         self._stopping = False
         self.running: dict[RunKey, Attempt] = {}
@@ -89,6 +94,12 @@ class Pool:
             self._permits.put(None)
         for _ in range(born):
             threading.Thread(target=self._work, name="rota-worker", daemon=True).start()
+
+    @property
+    def starting(self) -> bool:
+        """Whether a thread has an attempt in hand that is not in `running` yet."""
+        on_threads = sum(attempt.stop is None for attempt in list(self.running.values()))
+        return self._threads - self._idle > on_threads
 
     def _next(self) -> Attempt | None:
         """The next attempt to start; waits for one, and answers None when this thread is to end."""
@@ -124,8 +135,9 @@ class Pool:
             running[attempt.key] = attempt
             task = self._task(run)
             if isinstance(task, Task) and task.is_async:
-                self._start_coroutine(task, attempt)
-                continue
+                if self._start_coroutine(task, attempt):
+                    continue
+                return
             try:
                 if isinstance(task, Task):
                     value = run_task(task, run, attempt)
@@ -156,8 +168,12 @@ class Pool:
         attempt.over = True
         return True
 
-    def _start_coroutine(self, task: Task[..., object], attempt: Attempt) -> None:
+    def _start_coroutine(self, task: Task[..., object], attempt: Attempt) -> bool:
+        """False if it was given up, and this thread with it, while it waited for its turn."""
         self._coroutines.acquire()
+        if attempt.over:
+            self._coroutines.release()
+            return False
         loop, going = self._event_loop(), list[asyncio.Task[Result]]()
 
         def begin() -> None:
@@ -171,6 +187,7 @@ class Pool:
         attempt.stop = lambda: loop.call_soon_threadsafe(cancel)
         if attempt.cancel:
             attempt.stop()
+        return True
 
     async def _await(self, task: Task[..., object], attempt: Attempt) -> Result:
         run = attempt.run
@@ -196,7 +213,8 @@ class Pool:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="rota-async", daemon=True).start()
+                self._loop_thread = threading.Thread(target=_run, args=(self._loop,), name="rota-async", daemon=True)
+                self._loop_thread.start()
             return self._loop
 
     def expire(self, now: int) -> None:
@@ -253,5 +271,18 @@ class Pool:
                 self._report(attempt, Result(attempt.started, now, failure=failure_of(failure), interrupted=True))
 
     def close(self) -> None:
-        if self._loop is not None:
+        """End the event loop. Coroutines that are cancelled get a moment for their cleaning up."""
+        if self._loop is not None and self._loop_thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
+            self._loop_thread.join(CLEANING_UP)
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """The thread of an event loop, until it is stopped; then what is left in it is cancelled."""
+    loop.run_forever()
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left))
+    loop.close()

@@ -15,6 +15,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from rota.core.errors import StoreCorruptError, StoreError
 from rota.core.outcome import Result
@@ -25,7 +26,7 @@ from rota.ports.runs import RunStore
 from rota.service.work import PolicyOf, settle
 
 log: logging.Logger = logging.getLogger("rota.engine")
-Recorded = tuple[list[Settlement], list[Run]]
+T = TypeVar("T")
 GROUP = 2000
 CLAIM_AFTER = 5
 """Milliseconds after which an attempt that still runs is claimed."""
@@ -74,8 +75,9 @@ class Recorder:
             self._thread.join()
 
     def _loop(self) -> None:
+        assert self.pool is not None
         while True:
-            busy = any(not attempt.claimed for attempt in self._running())
+            busy = self.pool.starting or any(not attempt.claimed for attempt in self._running())
             self._wake.wait(0.005 if busy else 0.5)
             self._wake.clear()
             try:
@@ -93,31 +95,42 @@ class Recorder:
         return list(self.pool.running.values())
 
     def _record(self) -> int:
+        self._claim(self._unclaimed())
         ended: list[tuple[Attempt, Result]] = []
         while self._ended and len(ended) < GROUP:
             ended.append(self._ended.popleft())
-        claiming = self._unclaimed()
-        if not ended and not claiming:
+        if not ended:
             return 0
         claimed = {attempt.key for attempt, _ in ended if attempt.claimed}
-        pairs = [(attempt.run, result) for attempt, result in ended]
-        claims = [Claim(attempt.run, attempt.started) for attempt in claiming]
-        recorded = self._until_stored(lambda: settle(self._store, pairs, self._policy, claims, claimed), len(ended))
-        if recorded is None:
-            return 0
-        if not self.healthy:
-            log.warning("the store can be written again")
-            self.healthy = True
-        for attempt in claiming:
-            attempt.claimed = True
-        self._settled([attempt.key for attempt, _ in ended], *recorded)
+        pairs = [(attempt.run, result) for attempt, result in ended if not attempt.lost]
+        recorded = self._until_stored(lambda: settle(self._store, pairs, self._policy, (), claimed), len(ended))
+        if recorded is not None:
+            self._settled([attempt.key for attempt, _ in ended], *recorded)
         return len(ended)
 
-    def _until_stored(self, store: Callable[[], Recorded], waiting: int) -> Recorded | None:
+    def _claim(self, attempts: Sequence[Attempt]) -> None:
+        """Tell the store that these run. One that was cancelled before it knew is told to stop, and stays cancelled."""
+        if not attempts:
+            return
+        claims = [Claim(attempt.run, attempt.started) for attempt in attempts]
+        answers = self._until_stored(lambda: self._store.claim(claims), 0)
+        for attempt, held in zip(attempts, answers or (), strict=bool(answers)):
+            attempt.claimed = True
+            # An attempt that has ended meanwhile is settled like any other.
+            if not held and not attempt.over:
+                attempt.lost = True
+                assert self.pool is not None
+                self.pool.cancel(attempt.key)
+
+    def _until_stored(self, store: Callable[[], T], waiting: int) -> T | None:
         """Try until it works; None if the engine is closing and the store still does not answer."""
         while True:
             try:
-                return store()
+                answer = store()
+                if not self.healthy:
+                    log.warning("the store can be written again")
+                    self.healthy = True
+                return answer
             except StoreCorruptError:
                 raise
             except StoreError as error:
