@@ -2,9 +2,10 @@
 
     python -m benchmarks.insert [--quick] [--json]
 
-One by one with durability="power" is beside the rate at which this disk syncs appended pages; with durability="process"
-beside huey with `fsync=False`, which survives the process but not the power, too. In bulk it is beside `executemany` on a
-bare table of the same columns, both synced, 10,000 rows a transaction; the payload's encoding and the ids are rota's alone.
+One by one with durability="power" is beside the rate at which this disk syncs appended pages; with
+durability="process" beside huey with `fsync=False`, which survives the process but not the power, too. In bulk it is
+beside `executemany` on a bare table of the same columns, both synced, 10,000 rows a transaction; the payload's
+encoding and the ids are rota's alone.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from datetime import datetime
 from pathlib import Path
 from time import perf_counter
 
-from huey import SqliteHuey
-
 from benchmarks.place import directory, fdatasyncs
 from benchmarks.report import QUICK, in_turn, show, versions
+from huey import SqliteHuey
+
 from rota.app import App
 from rota.wiring import connect
 
@@ -55,7 +56,7 @@ def one_by_one(folder: Path, durability: str, n: int, threads: int = 1) -> float
 
 def huey_one_by_one(folder: Path, n: int) -> float:
     huey = SqliteHuey(filename=str(folder / f"huey-{next(names)}.db"), fsync=False, cache_mb=64, journal_mode="wal")
-    task = huey.task()(lambda payload: None)
+    task = huey.task()(lambda _payload: None)
     eta = datetime.fromtimestamp(time.time() + 3600)
     begin = perf_counter()
     for _ in range(n):
@@ -85,7 +86,10 @@ def sqlite_bulk(folder: Path) -> float:
     soon = round(time.time() * 1000) + 3_600_000
     begin = perf_counter()
     for at in range(0, BULK, 10_000):
-        rows = [(soon + 1000 * n, f"once-0123456789ab-{n}", soon + 1000 * n, 1, b'{"order":1}', 0, 0, 0) for n in range(at, at + 10_000)]
+        rows = [
+            (soon + 1000 * n, f"once-0123456789ab-{n}", soon + 1000 * n, 1, b'{"order":1}', 0, 0, 0)
+            for n in range(at, at + 10_000)
+        ]
         connection.execute("BEGIN")
         connection.executemany("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         connection.execute("COMMIT")

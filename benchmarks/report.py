@@ -36,7 +36,9 @@ def show(measure: str, unit: str, figures: Figures, *, more_is_better: bool = Tr
     ours = figures["rota"]
     rows = []
     for name, found in figures.items():
-        ratios = [(a / b if more_is_better else b / a) if a and b else float("inf") for a, b in zip(ours, found, strict=False)]
+        ratios = [
+            (a / b if more_is_better else b / a) if a and b else float("inf") for a, b in zip(ours, found, strict=False)
+        ]
         rows.append({"measure": measure, "of": name, "median": median(found), "unit": unit})
         rows[-1] |= {"least": min(found), "most": max(found), "ratio": None if name == "rota" else median(ratios)}
     if AS_JSON:

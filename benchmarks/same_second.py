@@ -2,9 +2,10 @@
 
     python -m benchmarks.same_second [--quick] [--json]
 
-Each way runs in a process of its own. One-offs are runs without a schedule (`client.at_many`); schedules are declared by an app
-and stored when it is served, each with its own state and a row in the tick ledger before it fires, both synced. huey runs with
-`fsync=False`; APScheduler 3 with SQLite unsynced, no misfire limit and a thread per core, which is how each of them is fastest.
+Each way runs in a process of its own. One-offs are runs without a schedule (`client.at_many`); schedules are declared
+by an app and stored when it is served, each with its own state and a row in the tick ledger before it fires, both
+synced. huey runs with `fsync=False`; APScheduler 3 with SQLite unsynced, no misfire limit and a thread per core,
+which is how each of them is fastest.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import os
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.place import directory
 from benchmarks.report import QUICK, in_turn, show, versions
+
 from rota.app import App
 from rota.core.triggers import At, Cron, Every
 from rota.wiring import engine
@@ -29,7 +31,7 @@ PATIENCE = 60.0
 begun: list[int] = []
 
 
-def note(payload: object = None) -> None:
+def note(_payload: object = None) -> None:
     begun.append(time.time_ns())
 
 
@@ -83,7 +85,9 @@ def with_huey(folder: Path) -> float:
         made = task.s()
         made.eta = at.replace(tzinfo=None)
         huey.add_schedule(made)
-    consumer = huey.create_consumer(workers=2, periodic=False, initial_delay=0.001, max_delay=0.001, scheduler_interval=1)
+    consumer = huey.create_consumer(
+        workers=2, periodic=False, initial_delay=0.001, max_delay=0.001, scheduler_interval=1
+    )
     consumer.start()
     try:
         return spread(at)
@@ -147,8 +151,18 @@ def main() -> None:
     figures = in_turn({way: lambda way=way: apart(way) for way in WAYS}, 3)
     peers = {"huey, fsync=False": figures.pop("huey"), "APScheduler 3, unsynced": figures.pop("apscheduler")}
     for way, found in figures.items():
-        name = {"one-offs": "one-offs", "at": "`At` schedules", "every": "`Every` schedules", "cron": "`Cron` schedules"}[way]
-        show(f"{COUNT:,} {name} due at once, the last begun after", "seconds", {"rota": found, **peers}, more_is_better=False)
+        name = {
+            "one-offs": "one-offs",
+            "at": "`At` schedules",
+            "every": "`Every` schedules",
+            "cron": "`Cron` schedules",
+        }[way]
+        show(
+            f"{COUNT:,} {name} due at once, the last begun after",
+            "seconds",
+            {"rota": found, **peers},
+            more_is_better=False,
+        )
 
 
 if __name__ == "__main__":

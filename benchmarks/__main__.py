@@ -1,0 +1,30 @@
+"""Every benchmark, each in a process of its own.
+
+python -m benchmarks [--quick] [--json] [NAME ...]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+NAMES = ("cron", "insert", "drain", "same_second", "lateness", "pending")
+
+
+def main() -> int:
+    flags = [it for it in sys.argv[1:] if it.startswith("--")]
+    asked = [it for it in sys.argv[1:] if not it.startswith("--")] or NAMES
+    unknown = sorted(set(asked) - set(NAMES))
+    if unknown:
+        print(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}", file=sys.stderr)
+        return 2
+    failed = 0
+    for name in asked:
+        if "--json" not in flags:
+            print(f"\n{name}", flush=True)
+        failed |= subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *flags], check=False).returncode
+    return int(failed != 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
