@@ -47,10 +47,12 @@ def innermost_frame(error: BaseException) -> str:
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
-    """What one attempt came to. value: the target's answer as JSON, or None. failure: None on success."""
+    """What one attempt came to. value: the target's answer as JSON, or None. failure: None on success.
+    interrupted: the engine died, or stopped, during it. handed_back: it stopped, which is no fault of the run's."""
 
     started: int
     finished: int
     value: bytes | None = None
     failure: Failure | None = None
     interrupted: bool = False
+    handed_back: bool = False

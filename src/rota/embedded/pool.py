@@ -265,10 +265,11 @@ class Pool:
         return left
 
     def abandon(self, now: int, failure: BaseException) -> None:
-        """Report what still runs as interrupted."""
+        """Report what still runs as interrupted and handed back."""
         for attempt in list(self.running.values()):
             if self._give_up(attempt):
-                self._report(attempt, Result(attempt.started, now, failure=failure_of(failure), interrupted=True))
+                ended = Result(attempt.started, now, failure=failure_of(failure), interrupted=True, handed_back=True)
+                self._report(attempt, ended)
 
     def close(self) -> None:
         """End the event loop. Coroutines that are cancelled get a moment for their cleaning up."""

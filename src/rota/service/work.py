@@ -46,7 +46,7 @@ def conclude(run: Run, result: Result, policy: Policy, *, cancelled: bool = Fals
     if result.interrupted:
         if run.spec.delivery == "at_most_once":
             return Settlement(run, attempt, result.started, result.finished, "interrupted", failure=failure)
-        again = attempt < max(policy.retry.attempts, CRASHES)
+        again = result.handed_back or attempt < max(policy.retry.attempts, CRASHES)
         wait = 0.0
     else:
         assert failure is not None

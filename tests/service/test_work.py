@@ -1,0 +1,58 @@
+"""What follows from an attempt: another, an end, or a dead letter."""
+
+from __future__ import annotations
+
+import pytest
+
+from rota.core.outcome import Failure, Result
+from rota.core.retry import NEVER, Retry
+from rota.core.run import Delivery, Run, RunSpec
+from rota.core.target import TaskTarget
+from rota.service.work import CRASHES, Policy, conclude
+
+FAILURE = Failure(("ValueError", "Exception"), "no")
+CUT_OFF = Result(1000, 2000, failure=FAILURE, interrupted=True)
+HANDED_BACK = Result(1000, 2000, failure=FAILURE, interrupted=True, handed_back=True)
+FAILED = Result(1000, 2000, failure=FAILURE)
+
+
+def run(attempts_before: int = 0, delivery: Delivery = "at_least_once") -> Run:
+    return Run("a", 1000, 1000, RunSpec(TaskTarget("t"), delivery=delivery), attempt=attempts_before)
+
+
+@pytest.mark.parametrize("attempts", [1, 10])
+def test_an_attempt_cut_off_by_a_crash_is_repeated_at_once_but_not_for_ever(attempts: int) -> None:
+    policy = Policy(Retry(attempts=attempts), None)
+    most = max(attempts, CRASHES)
+    for before in range(most - 1):
+        settlement = conclude(run(before), CUT_OFF, policy)
+        assert (settlement.outcome, settlement.retry_at, settlement.attempt) == (None, 2000, before + 1)
+    last = conclude(run(most - 1), CUT_OFF, policy)
+    assert (last.outcome, last.dead) == ("failed", True)
+
+
+def test_a_graceful_stop_is_never_held_against_a_run() -> None:
+    settlement = conclude(run(50), HANDED_BACK, Policy(NEVER, None))
+    assert (settlement.outcome, settlement.retry_at) == (None, 2000)
+
+
+def test_at_most_once_is_not_repeated() -> None:
+    for result in (CUT_OFF, HANDED_BACK):
+        assert conclude(run(delivery="at_most_once"), result, Policy(NEVER, None)).outcome == "interrupted"
+    failed = conclude(run(delivery="at_most_once"), FAILED, Policy(Retry(attempts=5), None))
+    assert (failed.outcome, failed.dead) == ("failed", True)
+
+
+def test_a_run_asked_to_stop_is_not_repeated() -> None:
+    policy = Policy(Retry(attempts=5), None)
+    for result in (CUT_OFF, HANDED_BACK, FAILED, Result(1000, 2000)):
+        assert conclude(run(), result, policy, cancelled=True).outcome == "cancelled"
+
+
+def test_failures_follow_the_policy() -> None:
+    policy = Policy(Retry(attempts=2, initial=3, jitter="none"), None)
+    first = conclude(run(), FAILED, policy)
+    assert (first.outcome, first.retry_at) == (None, 5000)
+    assert conclude(run(1), FAILED, policy).dead
+    final = Result(1000, 2000, failure=Failure(("ValueError",), "no", transient=False))
+    assert conclude(run(), final, policy).dead
