@@ -11,6 +11,7 @@ from rota.core.errors import InvalidError
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+_FAR = 7_258_118_400
 _ALLOWED = "1 to 128 letters, digits and . _ : / + -, beginning with a letter or digit"
 
 
@@ -68,6 +69,8 @@ def moment(at: int) -> datetime:
 
 def when_ms(field: str, value: object) -> int:
     """A user's moment (aware datetime, ISO text with offset, or epoch seconds) as epoch milliseconds."""
+    if type(value) is float and -_FAR <= value <= _FAR:
+        return round(value * 1000)  # the commonest, and a million come at once
     given = value
     if isinstance(value, str):
         try:
@@ -83,7 +86,7 @@ def when_ms(field: str, value: object) -> int:
             )
         return epoch_ms(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isnan(value) or abs(value) > 7_258_118_400:
+        if math.isnan(value) or abs(value) > _FAR:
             hint = "; this looks like milliseconds, divide by 1000" if 1e11 < abs(value) < 1e14 else ""
             raise InvalidError(field, value, f"epoch seconds between 1740 and 2200{hint}")
         return round(value * 1000)

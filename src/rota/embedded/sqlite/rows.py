@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -70,11 +71,19 @@ def failure_value(text: str | None) -> Failure | None:
 PENDING = "due, schedule_id, scheduled, spec, payload, attempt, recurring"
 
 
-def pending_row(run: Run, spec: int, moved: int = 0) -> tuple[object, ...]:
-    """Values for runs_pending, in the order of PENDING and then moved."""
-    if run.recurring or run.due != run.scheduled:
-        moved = 1
-    return (run.due, run.schedule_id, run.scheduled, spec, run.payload, run.attempt, run.recurring, moved)
+def pending_rows(connection: sqlite3.Connection, specs: Specs, runs: Iterable[Run]) -> list[tuple[object, ...]]:
+    """Values for runs_pending, in the order of PENDING and then moved, of every run that is not held."""
+    rows: list[tuple[object, ...]] = []
+    last, number = None, 0
+    for run in runs:
+        if run.held:
+            continue
+        spec, due, scheduled, recurring = run.spec, run.due, run.scheduled, run.recurring
+        if spec is not last:
+            last, number = spec, specs.number(connection, spec)
+        moved = 1 if recurring or due != scheduled else 0
+        rows.append((due, run.schedule_id, scheduled, number, run.payload, run.attempt, recurring, moved))
+    return rows
 
 
 def pending_run(row: tuple[Any, ...], specs: Specs) -> Run:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from rota.core.run import OUTCOMES, RunKey, Settlement
-from rota.embedded.sqlite.rows import Specs, failure_text, pending_row
+from rota.embedded.sqlite.rows import Specs, failure_text
 from rota.embedded.sqlite.transitions import DELETE_OPEN, DELETE_PENDING, INSERT_DONE, INSERT_PENDING, find_pending
 
 _INSERT_ATTEMPT = "INSERT OR REPLACE INTO attempts (schedule_id, scheduled, started, attempt, finished, failure) VALUES (?, ?, ?, ?, ?, ?)"
@@ -52,8 +52,10 @@ def _try_again(connection: sqlite3.Connection, specs: Specs, settlement: Settlem
     begun = row[0] if row else pending[5] if pending else settlement.attempt
     if begun < settlement.attempt:
         _remove_open(connection, [settlement])
-        run = msgspec.structs.replace(settlement.run, due=settlement.retry_at, attempt=settlement.attempt)
-        connection.execute(INSERT_PENDING, pending_row(run, specs.number(connection, run.spec), moved=1))
+        run = settlement.run
+        spec = specs.number(connection, run.spec)
+        row = (settlement.retry_at, *run.key, spec, run.payload, settlement.attempt, run.recurring, 1)
+        connection.execute(INSERT_PENDING, row)
     return []
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from rota.core.errors import ExistsError
 from rota.core.run import OUTCOMES, Claim, Run, RunKey
-from rota.embedded.sqlite.rows import PENDING, Specs, pending_row
+from rota.embedded.sqlite.rows import PENDING, Specs, pending_rows
 
 _encode = msgspec.json.Encoder().encode
 INSERT_PENDING = f"INSERT INTO runs_pending ({PENDING}, moved) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -34,6 +34,12 @@ _TAKEN = (
     " UNION ALL SELECT p.schedule_id, p.scheduled FROM asked JOIN runs_pending AS p"
     " ON p.moved = 1 AND p.schedule_id = asked.schedule_id AND p.scheduled = asked.scheduled"
 )
+_SEEN = (
+    "SELECT EXISTS (SELECT 1 FROM runs_open) OR EXISTS (SELECT 1 FROM runs_pending WHERE moved = 1),"
+    " (SELECT max(scheduled) FROM runs_done)"
+)
+"""Whether any open run may have another primary key than its id says, and the latest finished one: nothing finished is
+scheduled later, so that the usual new run costs no look."""
 _CANCELLED = OUTCOMES.index("cancelled")
 
 
@@ -51,23 +57,25 @@ def find_pending(connection: sqlite3.Connection, key: RunKey) -> tuple[Any, ...]
 
 def open_keys(connection: sqlite3.Connection, runs: Sequence[Run]) -> set[RunKey]:
     """Which of `runs` are open already. An unmoved pending run needs no look: its primary key is its id."""
-    ((some,),) = connection.execute(
-        "SELECT EXISTS (SELECT 1 FROM runs_open) OR EXISTS (SELECT 1 FROM runs_pending WHERE moved = 1)"
-    )
-    keys = _keys(run.key for run in runs if run.recurring or some)
-    return {RunKey(*row) for row in connection.execute(_TAKEN, (keys,))} if keys != "[]" else set()
+    ((some, _),) = connection.execute(_SEEN)
+    return _open_among(connection, runs, some)
+
+
+def _open_among(connection: sqlite3.Connection, runs: Sequence[Run], some: bool) -> set[RunKey]:
+    asked = [run.key for run in runs if some or run.recurring]
+    return {RunKey(*row) for row in connection.execute(_TAKEN, (_encode(asked).decode(),))} if asked else set()
 
 
 def accept_runs(connection: sqlite3.Connection, specs: Specs, runs: Sequence[Run]) -> None:
     """New runs become pending or held, and take the place of finished ones with the same id."""
-    taken = open_keys(connection, runs)
+    ((some, last),) = connection.execute(_SEEN)
+    taken = _open_among(connection, runs, some)
     if taken:
         raise ExistsError("run", min(taken).id)
-    _forget_done(connection, runs)
+    if last is not None:
+        _forget_done(connection, [run.key for run in runs if run.scheduled <= last])
     try:
-        connection.executemany(
-            INSERT_PENDING, [pending_row(run, specs.number(connection, run.spec)) for run in runs if not run.held]
-        )
+        connection.executemany(INSERT_PENDING, pending_rows(connection, specs, runs))
     except sqlite3.IntegrityError:
         raise ExistsError("run", _taken(connection, runs)) from None
     held = [run for run in runs if run.held]
@@ -82,17 +90,9 @@ def _open_row(run: Run, spec: int) -> tuple[object, ...]:
     return (run.schedule_id, run.scheduled, run.due, spec, run.payload, run.attempt, run.recurring)
 
 
-def _keys(keys: Iterable[RunKey]) -> str:
-    """Run keys as one parameter, for json_each."""
-    return _encode(list(keys)).decode()
-
-
-def _forget_done(connection: sqlite3.Connection, runs: Sequence[Run]) -> None:
-    """Nothing finished is scheduled later than the last finished run, so that the usual new run costs no look."""
-    ((last,),) = connection.execute("SELECT max(scheduled) FROM runs_done")
-    old = [(run.schedule_id, run.scheduled) for run in runs if last is not None and run.scheduled <= last]
-    for table in ("runs_done", "attempts", "dead_letters") if old else ():
-        connection.executemany(f"DELETE FROM {table} WHERE schedule_id = ? AND scheduled = ?", old)
+def _forget_done(connection: sqlite3.Connection, keys: Sequence[RunKey]) -> None:
+    for table in ("runs_done", "attempts", "dead_letters") if keys else ():
+        connection.executemany(f"DELETE FROM {table} WHERE schedule_id = ? AND scheduled = ?", keys)
 
 
 def _taken(connection: sqlite3.Connection, runs: Iterable[Run]) -> str:
