@@ -80,6 +80,7 @@ def watch(client: rota.Client, seconds: float) -> None:
 def main() -> None:
     place = Path(tempfile.mkdtemp(prefix="rota-demo-"))
     shutil.copy(HERE / "shop.py", place)
+    shutil.copy(HERE.parent / "data" / "flights-2013-01-broken.csv", place)
     os.chdir(place)
     console.print(f"[bold]rota demo[/], in {place}\n")
     console.print("[bold cyan]$ rota serve shop.py --db rota.db &[/]")
@@ -127,6 +128,21 @@ def story(server: subprocess.Popen[bytes]) -> None:
             raise SystemExit("the redriven run did not succeed")
         time.sleep(0.05)
     rota_command("run", "show", charge)
+    batch_story()
+
+
+def batch_story() -> None:
+    """27,004 flights, some with broken records; then the dead letters again, after the fix."""
+    rota_command("batch", "start", "flights", "--app", "shop.py")
+    [found] = msgspec.json.decode(rota_command("batch", "list", "--json", show=False))
+    rota_command("batch", "show", found["id"])
+    rota_command("batch", "verify", found["id"])
+    console.print("\nthe task can handle such records now")
+    Path("speed-is-fixed").touch()
+    rota_command("batch", "redrive", found["id"], "--app", "shop.py")
+    rota_command("batch", "show", found["id"])
+    rota_command("batch", "verify", found["id"])
+    rota_command("queue", "receive", "batch-events")
 
 
 if __name__ == "__main__":
