@@ -95,17 +95,20 @@ class Session:
         elif command.text.endswith("&"):
             self._serve(command.text.removesuffix("&"))
         else:
-            done = subprocess.run(
-                ["bash", "-c", self._likeness.meant(command.text)],
-                cwd=self._place,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=PATIENCE,
-                check=False,
-            )
+            try:
+                done = subprocess.run(
+                    ["bash", "-c", self._likeness.meant(command.text)],
+                    cwd=self._place,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    timeout=PATIENCE,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                raise AssertionError(f"{where}\nit did not end\n{self._logged()}") from None
             printed = done.stdout.rstrip()
             said = f"{where}\n{printed}\n{self._logged()}"
             assert done.returncode == block.exits, f"exit code {done.returncode}, not {block.exits}; {said}"

@@ -7,7 +7,14 @@ from tests.docs.likeness import Likeness
 from tests.docs.pages import ROOT, blocks
 from tests.docs.session import Session
 
-PAGES = [ROOT / "README.md", ROOT / "docs/tutorial.md", *sorted((ROOT / "docs/how-to").glob("*.md"))]
+# The commands in the reference of the command are executed by tests/cli.
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs/tutorial.md",
+    *sorted((ROOT / "docs/how-to").glob("*.md")),
+    ROOT / "docs/reference/api.md",
+    ROOT / "docs/reference/triggers.md",
+]
 EXECUTED = ("console", "python")
 
 
