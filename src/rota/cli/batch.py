@@ -267,13 +267,13 @@ def show(
                 str(it.number),
                 amount(it.count),
                 it.signature.exception,
+                it.message,
                 it.signature.frame,
                 it.signature.field,
-                it.message,
             ]
             for it in groups
         ]
-        print_table(["group", "items", "exception", "frame", "field", "first message"], rows, cut=("first message",))
+        print_table(["group", "items", "exception", "first message", "frame", "field"], rows, cut=("first message",))
 
 
 @group.command()
