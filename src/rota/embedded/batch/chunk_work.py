@@ -152,6 +152,8 @@ class _ChunkJob:
                 numbers = piece.numbers[begin:end] if piece.numbers is not None else None
                 positions = _sliced(piece.positions, begin, end)
                 yield Piece(piece.values[begin:end], broken, positions, piece.first + begin, numbers)
+            if passed >= high:
+                return
 
     # attempts
 

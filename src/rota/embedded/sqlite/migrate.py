@@ -44,14 +44,12 @@ def _check_ours(application: int, tables: int, name: str) -> None:
 def refuse_strangers(path: Path) -> None:
     """StoreCorruptError if the file belongs to another program; it is not changed, while opening it as ours would make its
     journal a WAL."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(72)
-    except OSError:
-        return  # opening it says why
-    if not header or header[68:72] == APPLICATION_ID.to_bytes(4):
-        return
-    with translated(str(path)), closing(sqlite3.connect(path, timeout=LOCK_PATIENCE)) as connection:
+    if not path.is_file():
+        return  # opening it makes it, or says why it cannot
+    # Through SQLite and not by reading the header: whoever closes a file gives up all locks that its process holds on it,
+    # those of other connections too, which then lose their WAL to the next process that closes the database.
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with translated(str(path)), closing(sqlite3.connect(address, timeout=LOCK_PATIENCE, uri=True)) as connection:
         _, application, tables = connection.execute(_WHOSE).fetchone()
     _check_ours(application, tables, str(path))
 
