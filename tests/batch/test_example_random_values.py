@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.docs.pages import blocks
+from tests.docs.session import Session
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/random_values/random_values.py"
 PATIENCE = 120
@@ -124,3 +126,10 @@ def test_a_wrong_payload_ends_the_batch_run_with_the_reason(shell: Shell) -> Non
 @pytest.mark.slow
 def test_a_million_items(shell: Shell) -> None:
     check(shell, shell.start({"items": 1_000_000, "seed": 7}), 1_000_000, 7)
+
+
+@pytest.mark.slow
+def test_its_page_does_what_it_says(shell: Shell) -> None:
+    with Session(shell.place) as session:
+        for block in blocks(EXAMPLE.with_name("README.md")):
+            session.carry_out(block)
