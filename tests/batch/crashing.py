@@ -1,4 +1,4 @@
-"""An app whose batch takes some seconds, served by a process that tests kill. Run as a module, with a URL, it serves."""
+"""An app whose batch takes some seconds, served by a process that tests kill. Run as a module, it serves."""
 
 from __future__ import annotations
 

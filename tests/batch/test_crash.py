@@ -13,11 +13,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from tests.batch.crashing import app
 
 from rota import wiring
 from rota.client import Client
 from rota.core.receipt import Counts
-from tests.batch.crashing import app
 
 PATIENCE = 120
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,10 +72,14 @@ def marked_parts(client: Client, id: str, victim: Victim) -> dict[str, int]:
 def check(victim: Victim, seed: int, kills: int) -> None:
     dice = random.Random(seed)
     app.batches.clear()
-    app.batch("squares", source=str(victim.root / "items.jsonl"), task="work", sink=victim.sink, concurrency=2)
+    source = str(victim.root / "items.jsonl")
+    app.batch("squares", source=source, task="work", sink=victim.sink, concurrency=2, notify=["queue:told"])
     with wiring.connect(victim.url, app, durability="process") as client:
         run = client.batches.start(
-            "squares", chunk_items=max(50, victim.items // 400), concurrency=2, tolerated_failures="1%"
+            "squares",
+            chunk_items=max(50, victim.items // 400),
+            concurrency=2,
+            tolerated_failures="1%",
         )
         before: dict[str, int] = {}
         for _ in range(kills):
@@ -105,6 +109,8 @@ def check(victim: Victim, seed: int, kills: int) -> None:
         ]
         assert results == [number for number in range(victim.items) if number % 1000 != 7]
         assert len(list(client.batches.dead_letters(run.id))) == failed
+        [told] = client.queues.receive("told", limit=10, wait=PATIENCE)
+        assert json.loads(told.body)["root"] == ended.root
 
 
 @pytest.mark.parametrize("seed", range(2))
