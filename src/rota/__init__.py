@@ -1,14 +1,15 @@
 """rota runs work later, again and again, or over millions of items, and always knows what happened.
 
 This is the front door: the names that users need, and nothing heavy behind them. `connect` and `engine` are looked up
-when they are first used, because an engine needs what a mere declaration does not.
+when they are first used, because an engine needs what a mere declaration does not; so are the client and the options of
+sources and sinks.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 from rota.app import App, define_schedule
-from rota.client import Client
+from rota.core.batch import Batch, BatchRun
 from rota.core.current import CurrentRun, current_run
 from rota.core.errors import (
     ConflictError,
@@ -36,29 +37,52 @@ from rota.service.preview import UpdatePlan
 from rota.service.sync import SyncReport
 
 if TYPE_CHECKING:
+    from rota.client import Client
+    from rota.connectors.options import (
+        Csv,
+        DynamoTable,
+        Generator,
+        JsonArray,
+        Jsonl,
+        OneFile,
+        Parquet,
+        Parts,
+        SqliteTable,
+    )
     from rota.wiring import connect, engine, excluded_dates
 
 __version__ = "0.1.0"
 __all__ = [
     "App",
     "At",
+    "Batch",
+    "BatchRun",
     "Client",
     "ConflictError",
     "Cron",
+    "Csv",
     "CurrentRun",
     "DeadLetter",
+    "DynamoTable",
     "Every",
     "ExistsError",
+    "Generator",
     "HttpTarget",
     "InvalidError",
+    "JsonArray",
+    "Jsonl",
     "NeverFiresError",
     "NotFoundError",
+    "OneFile",
+    "Parquet",
+    "Parts",
     "QueueTarget",
     "Retry",
     "RotaError",
     "RunRecord",
     "Schedule",
     "SourceError",
+    "SqliteTable",
     "StoreCorruptError",
     "StoreError",
     "StoreFullError",
@@ -80,10 +104,19 @@ __all__ = [
     "parse_trigger",
 ]
 
-_WIRED = ("connect", "engine", "excluded_dates")
+_LATER = {
+    "Client": "rota.client",
+    "connect": "rota.wiring",
+    "engine": "rota.wiring",
+    "excluded_dates": "rota.wiring",
+    **dict.fromkeys(
+        ("Csv", "DynamoTable", "Generator", "JsonArray", "Jsonl", "OneFile", "Parquet", "Parts", "SqliteTable"),
+        "rota.connectors.options",
+    ),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _WIRED:
-        return getattr(importlib.import_module("rota.wiring"), name)
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module 'rota' has no attribute {name!r}")
