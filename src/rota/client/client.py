@@ -46,8 +46,8 @@ class Client:
     """What `rota.connect` gives. Safe to share between threads. Use it as a context manager, or close it.
 
     schedules, runs, queues, dead_letters, batches: the services. app: its tasks are the only ones that targets may
-    name. around: where batch runs keep their files. actor: who is said to have paused a schedule. notify: called after a
-    write that an engine in this process should look at."""
+    name. around: where batch runs keep their files. actor: who is said to have paused a schedule. notify: called after
+    a write that an engine in this process should look at."""
 
     def __init__(
         self,
