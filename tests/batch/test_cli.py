@@ -1,0 +1,109 @@
+"""rota batch as users type it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHOP = """
+from rota.app import App
+app = App("shop")
+@app.task
+def enrich(order):
+    if order["id"] % 50 == 0 and not __import__("os").path.exists("mended"):
+        raise ValueError("fifty")
+    return {"id": order["id"]}
+app.batch("orders", source="orders.jsonl", task=enrich, sink="out/{run}/", chunk_items=20, tolerated_failures="5%",
+          notify=["queue:told"])
+"""
+
+
+class Shell:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "shop.py").write_text(SHOP)
+        (root / "orders.jsonl").write_text("".join(f'{{"id": {n}}}\n' for n in range(1, 201)))
+
+    def rota(self, *words: str, code: int = 0) -> str:
+        command = [sys.executable, "-m", "rota", "batch", *words]
+        done = subprocess.run(command, check=False, cwd=self.root, capture_output=True, text=True, timeout=60)
+        assert done.returncode == code, (done.stdout, done.stderr)
+        return done.stdout + done.stderr if code else done.stdout
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        return json.loads(self.rota(*words, "--json", code=code))
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+def test_from_start_to_redrive_without_a_server(shell: Shell) -> None:
+    run = shell.json("start", "orders", "--app", "shop.py")
+    assert (run["state"], run["items"], run["failed"]) == ("succeeded", 200, 4)
+    assert shell.json("list")[0]["id"] == run["id"]
+    [group] = shell.json("show", run["id"])["failures"]
+    assert (group["count"], group["exception"], group["message"]) == (4, "ValueError", "fifty")
+    dead = shell.json("show", run["id"], "--group", "1")
+    assert [it["item"]["id"] for it in dead] == [50, 100, 150, 200]
+    assert "is whole: 200 items" in shell.rota("verify", run["id"])
+    (shell.root / "mended").touch()
+    again = shell.json("redrive", run["id"], "--group", "1", "--app", "shop.py")
+    assert (again["succeeded"], again["failed"], again["version"]) == (200, 0, 2)
+    assert shell.json("verify", run["id"])["problems"] == []
+    part = next((shell.root / "out" / run["id"]).glob("part-*"))
+    part.write_text(part.read_text().replace("1", "2"))
+    assert "was altered" in shell.rota("verify", run["id"], code=1)
+
+
+def test_a_failed_batch_run_is_exit_code_1(shell: Shell) -> None:
+    said = shell.rota("start", "orders", "--app", "shop.py", "--tolerated-failures", "0", code=1)
+    assert "more than the tolerated 0" in said
+    assert shell.json("watch", shell.json("list")[0]["id"], code=1)["state"] == "failed"
+
+
+def test_looking_before_leaping_stores_nothing(shell: Shell) -> None:
+    plan = shell.json("start", "orders", "--app", "shop.py", "--dry-run")["plan"]
+    assert (plan["chunks"], plan["items"], plan["complete"]) == (10, 200, True)
+    sample = shell.json("start", "orders", "--app", "shop.py", "--sample", "50")
+    assert sample["items"]["likely"] == 200
+    assert 0 < sample["seconds"]["low"] <= sample["seconds"]["high"] < 60
+    assert shell.json("list") == []
+    assert not (shell.root / "out").exists()
+
+
+def test_what_is_left_to_a_server_waits(shell: Shell) -> None:
+    run = shell.json("start", "orders", "--app", "shop.py", "--detach")
+    assert run["state"] == "pending"
+    assert "paused" in shell.rota("pause", run["id"])
+    ended = shell.json("resume", run["id"], "--app", "shop.py")
+    assert (ended["state"], ended["items"]) == ("succeeded", 200)
+    other = shell.json("start", "orders", "--app", "shop.py", "--detach")
+    assert "cancel" in shell.rota("cancel", other["id"])
+    assert "being cancelled" in shell.rota("resume", other["id"], code=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("start", "orders"), 2, "--app"),
+        (("start", "order", "--app", "shop.py"), 1, "the app declares orders"),
+        (("start", "orders", "--app", "shop.py", "--source", "nothing.csv"), 1, "nothing.csv"),
+        (("start", "orders", "--app", "shop.py", "--source", "."), 2, "source"),
+        (("start", "orders", "--app", "shop.py", "--chunk-items", "0"), 2, "chunk_items"),
+        (("start", "orders", "--app", "shop.py", "--sample", "0"), 2, "sample"),
+        (("show", "orders"), 2, "run id"),
+        (("show", "orders@2026-01-01T00:00:00Z"), 1, "no batch run"),
+        (("redrive", "orders@2026-01-01T00:00:00Z"), 1, "no batch run"),
+    ],
+)
+def test_bad_input_is_one_clear_line(shell: Shell, words: tuple[str, ...], code: int, said: str) -> None:
+    answer = shell.rota(*words, code=code)
+    assert said in answer
+    assert len(answer.strip().splitlines()) == 1
