@@ -9,6 +9,7 @@ the far tier must not be felt. A run that begins before its time counts as early
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -17,9 +18,10 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 from benchmarks.place import directory
-from benchmarks.report import AS_JSON, QUICK, Figures, show, versions
+from benchmarks.report import QUICK, Figures, show, tell, versions
 
 from rota.app import App
 from rota.core.schedule import Schedule, new_schedule
@@ -29,6 +31,7 @@ from rota.wiring import connect, database, engine
 
 COUNT, SPREAD = (100, 2.0) if QUICK else (1_000, 20.0)
 STORED = (1_000, 10_000) if QUICK else (1_000, 100_000, 1_000_000)
+ROUNDS = 1 if QUICK else 3
 late: list[float] = []
 
 
@@ -48,11 +51,10 @@ def wait() -> list[float]:
     return late
 
 
-def with_rota(folder: Path, stored: int = 0) -> list[float]:
+def with_rota(folder: Path) -> list[float]:
     app = App("bench")
     task = app.task(note)
     url = f"sqlite:///{folder}/rota.db"
-    fill(url, stored, task)
     with engine(url, app):
         time.sleep(1)
         with connect(url, app) as client:
@@ -60,14 +62,13 @@ def with_rota(folder: Path, stored: int = 0) -> list[float]:
         return wait()
 
 
-def fill(url: str, stored: int, task: object) -> None:
-    if not stored:
-        return
-    file = database(url, durability="process")
+def fill(folder: Path, stored: int) -> list[float]:
+    """Store daily schedules that are due in six hours and later."""
+    file = database(f"sqlite:///{folder}/rota.db", durability="process")
     now = time.time_ns() // 1_000_000
     away = datetime.fromtimestamp(time.time() + 6 * 3600, UTC).hour
     crons = [Cron(f"{n % 60} {n // 60 % 60} {(away + n // 3600 % 12) % 24} * * ?") for n in range(12 * 3600)]
-    target = parse_target(task)
+    target = parse_target("task:note")
     for begin in range(0, stored, 10_000):
         numbers = range(begin, min(begin + 10_000, stored))
         file.schedules.create(
@@ -77,6 +78,8 @@ def fill(url: str, stored: int, task: object) -> None:
             ]
         )
     file.close()
+    os.sync()  # else the disk would still be busy with them
+    return []
 
 
 def with_apscheduler(folder: Path) -> list[float]:
@@ -108,14 +111,16 @@ def with_apscheduler(folder: Path) -> list[float]:
     return wait()
 
 
-def apart(way: str) -> list[float]:
-    command = [sys.executable, "-m", "benchmarks.lateness", "--way", way, *(["--quick"] if QUICK else [])]
+def apart(way: str, folder: Path) -> list[float]:
+    command = [sys.executable, "-m", "benchmarks.lateness", "--way", way, str(folder), *(["--quick"] if QUICK else [])]
     return [float(it) for it in json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)]
 
 
-def run(way: str) -> None:
-    with directory() as folder:
-        found = with_apscheduler(folder) if way == "apscheduler" else with_rota(folder, int(way))
+def run(way: str, folder: Path) -> None:
+    if way == "apscheduler":
+        found = with_apscheduler(folder)
+    else:
+        found = with_rota(folder) if way == "rota" else fill(folder, int(way))
     print(json.dumps(found), flush=True)
     os._exit(0)  # peers leave threads behind
 
@@ -125,30 +130,44 @@ def percentiles(found: list[float]) -> dict[str, float]:
     return {"p50": ordered[len(ordered) // 2], "p99": ordered[int(len(ordered) * 0.99)], "latest": ordered[-1]}
 
 
-def main() -> None:
-    if "--way" in sys.argv:
-        run(sys.argv[sys.argv.index("--way") + 1])
-    versions("apscheduler", "sqlalchemy")
-    rounds = 1 if QUICK else 3
-    ours: Figures = {"p50": [], "p99": [], "latest": []}
-    theirs: Figures = {"p50": [], "p99": [], "latest": []}
-    early = {"rota": 0, "APScheduler 3": 0}
-    for _ in range(rounds):
-        for way, into, name in (("0", ours, "rota"), ("apscheduler", theirs, "APScheduler 3")):
-            found = apart(way)
+def beside_apscheduler() -> None:
+    names = {"rota": "rota", "apscheduler": "APScheduler 3, unsynced"}
+    figures: dict[str, Figures] = {key: {name: [] for name in names.values()} for key in ("p50", "p99", "latest")}
+    early = dict.fromkeys(names.values(), 0)
+    for _ in range(ROUNDS):
+        for way, name in names.items():
+            with directory() as folder:
+                found = apart(way, folder)
             assert len(found) == COUNT, f"{name} ran {len(found)} of {COUNT}"
             early[name] += sum(it < 0 for it in found)
             for key, value in percentiles(found).items():
-                into[key].append(value)
-    for key in ours:
-        both = {"rota": ours[key], "APScheduler 3": theirs[key]}
+                figures[key][name].append(value)
+    for key, both in figures.items():
         show(f"lateness of {COUNT:,} over {SPREAD:g} s, {key}", "ms", both, more_is_better=False)
-    if not AS_JSON:
-        print(f"  early: {early['rota']} runs of rota, {early['APScheduler 3']} of APScheduler 3")
-    for stored in STORED:
-        found = apart(str(stored))
-        for key, value in percentiles(found).items():
-            show(f"lateness beside {stored:,} stored schedules, {key}", "ms", {"rota": [value]}, more_is_better=False)
+    tell("began early, in all rounds", "runs", {name: float(n) for name, n in early.items()})
+
+
+def beside_stored() -> None:
+    with contextlib.ExitStack() as stack:
+        folders = {stored: stack.enter_context(directory()) for stored in STORED}
+        for stored, folder in folders.items():
+            apart(str(stored), folder)
+        rounds: dict[int, list[dict[str, float]]] = {stored: [] for stored in STORED}
+        for _ in range(ROUNDS):
+            for stored, folder in folders.items():
+                rounds[stored].append(percentiles(apart("rota", folder)))
+    for stored, found in rounds.items():
+        middle = {key: median(it[key] for it in found) for key in found[0]}
+        tell(f"lateness beside {stored:,} stored schedules", "ms", middle)
+
+
+def main() -> None:
+    if "--way" in sys.argv:
+        at = sys.argv.index("--way")
+        run(sys.argv[at + 1], Path(sys.argv[at + 2]))
+    versions("apscheduler", "sqlalchemy")
+    beside_apscheduler()
+    beside_stored()
 
 
 if __name__ == "__main__":

@@ -51,5 +51,14 @@ def show(measure: str, unit: str, figures: Figures, *, more_is_better: bool = Tr
         print(f"    {row['of']:<44}{_text(row['median']):>12}  {spread:<24}{ratio}".rstrip())
 
 
+def tell(measure: str, unit: str, values: Mapping[str, float]) -> None:
+    """Figures of rota's own that stand beside each other and not beside a peer."""
+    if AS_JSON:
+        for name, value in values.items():
+            print(json.dumps({"measure": f"{measure}, {name}", "of": "rota", "median": value, "unit": unit}))
+    else:
+        print(f"  {measure:<52}{', '.join(f'{name} {_text(value)}' for name, value in values.items())} {unit}")
+
+
 def _text(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.1f}" if abs(value) >= 100 else f"{value:.2f}"
