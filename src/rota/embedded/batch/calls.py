@@ -68,7 +68,7 @@ class Calls:
         self._async_limit = async_limit
         self._validate = validator(task.schema, text=text)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.whole_chunks = task.batch
+        self.whole_chunks: bool = task.batch
 
     def attempt(self, values: Sequence[object], base: int, pace: float = 0.0) -> Ended:
         """Attempt every item. base: number of the first, for the jitter. pace: seconds an item takes at least."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from rota.connectors.stored import GENERATOR, is_spooled, open_stored_sink, open_stored_source
-from rota.core.batch import BatchRun, filled
+from rota.core.batch import BatchKey, BatchRun, filled
 from rota.core.chunk import Chunk
 from rota.core.completion import Frontier, Mark, Verdict, is_complete, verdict
 from rota.core.errors import NotFoundError, RotaError, StoreCorruptError, StoreError
@@ -43,7 +43,7 @@ from rota.ports.batches import BatchStore
 from rota.ports.clock import Clock
 from rota.ports.sink import Sink
 
-log = logging.getLogger("rota.batch")
+log: logging.Logger = logging.getLogger("rota.batch")
 POLL = 0.25
 AHEAD = 2000
 AHEAD_SPOOLED = 8
@@ -83,7 +83,7 @@ class Conductor:
         self._frontier = Frontier()
         self._cut_off = 0.0
         self._numbered = 0
-        self.key = run.key
+        self.key: BatchKey = run.key
 
     def look(self) -> None:
         """The store changed; see what is wanted."""

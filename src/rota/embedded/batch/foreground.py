@@ -26,7 +26,7 @@ from rota.ports.target import TargetCall
 from rota.service.work import Policy, settle
 from rota.targets.task import run_task
 
-log = logging.getLogger("rota.batch")
+log: logging.Logger = logging.getLogger("rota.batch")
 _PAGE = 10_000
 
 

@@ -17,7 +17,7 @@ from rota.embedded.batch.workers import Lifeline
 from rota.ports.batches import BatchStore
 from rota.ports.clock import Clock
 
-log = logging.getLogger("rota.batch")
+log: logging.Logger = logging.getLogger("rota.batch")
 WATCH = 0.02
 AT_ONCE = 4
 _PAGE = 100

@@ -47,7 +47,7 @@ class Jobs:
         self._cases: dict[int, _Case] = {}
         self._ids = itertools.count()
         self._open = 0
-        self.retries = 0
+        self.retries: int = 0
 
     @property
     def waiting(self) -> int:

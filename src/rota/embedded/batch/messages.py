@@ -3,6 +3,7 @@ count."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -85,7 +86,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 READY = -1
-encode = msgspec.json.Encoder().encode
-decode_setup = msgspec.json.Decoder(Setup).decode
-decode_job = msgspec.json.Decoder(Job).decode
-decode_report = msgspec.json.Decoder(Report).decode
+encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
+decode_setup: Callable[[bytes], Setup] = msgspec.json.Decoder(Setup).decode
+decode_job: Callable[[bytes], Job] = msgspec.json.Decoder(Job).decode
+decode_report: Callable[[bytes], Report] = msgspec.json.Decoder(Report).decode

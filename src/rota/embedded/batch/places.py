@@ -20,11 +20,11 @@ class Places:
     """The directory of one batch run."""
 
     def __init__(self, directory: str) -> None:
-        self.root = Path(directory)
-        self.spool = self.root / "spool"
-        self.dead = self.root / "dead"
-        self.apart = self.root / "apart"
-        self.lock = self.root / "workers.lock"
+        self.root: Path = Path(directory)
+        self.spool: Path = self.root / "spool"
+        self.dead: Path = self.root / "dead"
+        self.apart: Path = self.root / "apart"
+        self.lock: Path = self.root / "workers.lock"
 
     def make(self) -> None:
         """Create the directories; InvalidError if the place does not allow it."""

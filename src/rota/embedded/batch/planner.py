@@ -23,7 +23,7 @@ class Planner:
         self._ring = ring
         self._ready: deque[Chunk] = deque()
         self._stopped = False
-        self.exhausted = False
+        self.exhausted: bool = False
         self.error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="rota-planner", daemon=True)
         self._thread.start()

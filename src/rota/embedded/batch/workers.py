@@ -39,6 +39,7 @@ class Lifeline:
     """A pipe whose writing end this process alone holds: when it dies, however, every worker reads the end."""
 
     def __init__(self) -> None:
+        self.reading: int
         self.reading, self._writing = os.pipe()
 
     def close(self) -> None:
