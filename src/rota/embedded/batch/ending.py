@@ -25,7 +25,7 @@ from rota.ports.batches import BatchStore, Finished
 from rota.ports.clock import Clock
 from rota.ports.sink import Sink
 
-log = logging.getLogger("rota.batch")
+log: logging.Logger = logging.getLogger("rota.batch")
 PAGE = 2000
 NOTICE_RETRY = Retry(attempts=10, initial=1.0, factor=3.0, maximum=3600.0)
 _encode = msgspec.json.Encoder().encode
