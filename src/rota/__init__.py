@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from rota.app import App, define_schedule
-from rota.core.batch import Batch, BatchRun
+from rota.core.batch import Batch, BatchRun, Skip
 from rota.core.current import CurrentRun, current_run
 from rota.core.errors import (
     ConflictError,
@@ -30,7 +30,7 @@ from rota.core.errors import (
 from rota.core.retry import Retry
 from rota.core.run import DeadLetter, RunRecord
 from rota.core.schedule import Schedule, StoredSchedule, TickRow
-from rota.core.target import HttpTarget, QueueTarget, TaskTarget
+from rota.core.target import BatchTarget, HttpTarget, QueueTarget, TaskTarget
 from rota.core.task import Task
 from rota.core.triggers import At, Cron, Every, parse_trigger
 from rota.service.preview import UpdatePlan
@@ -57,6 +57,7 @@ __all__ = [
     "At",
     "Batch",
     "BatchRun",
+    "BatchTarget",
     "Client",
     "ConflictError",
     "Cron",
@@ -81,6 +82,7 @@ __all__ = [
     "RotaError",
     "RunRecord",
     "Schedule",
+    "Skip",
     "SourceError",
     "SqliteTable",
     "StoreCorruptError",

@@ -164,7 +164,7 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
         lock.release()
 
     clock, around = SystemClock(), _around(file)
-    host = BatchHost(file.batches, clock, served, file.database.version)
+    host = BatchHost(file.batches, clock, served, file.database.version, retention=found.retention)
     made = Engine(
         schedules=file.schedules,
         runs=file.runs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -22,19 +23,29 @@ WATCH = 0.02
 AT_ONCE = 4
 _PAGE = 100
 _AGAIN = 0.5
+_FORGET_EVERY = 60.0
 
 
 class BatchHost:
-    """changed: answers a number that differs after another process wrote. only: host this batch run and no other."""
+    """changed: answers a number that differs after another process wrote. only: host this batch run and no other.
+    retention: seconds that batch runs which have ended are kept; None keeps them."""
 
     def __init__(
-        self, store: BatchStore, clock: Clock, app: App, changed: Callable[[], int], only: BatchKey | None = None
+        self,
+        store: BatchStore,
+        clock: Clock,
+        app: App,
+        changed: Callable[[], int],
+        only: BatchKey | None = None,
+        retention: float | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._app = app
         self._changed = changed
         self._only = only
+        self._retention = retention
+        self._forgot = time.monotonic()
         self._forge = Forge()
         self._lifeline = Lifeline()
         self._conductors: dict[BatchKey, tuple[Conductor, threading.Thread]] = {}
@@ -79,6 +90,8 @@ class BatchHost:
                     self._wake.clear()
                     seen = version
                     self._look(ended)
+                if self._retention is not None and time.monotonic() - self._forgot > _FORGET_EVERY:
+                    self._forget(self._clock.now() - round(self._retention * 1000))
             except StoreError as error:
                 log.warning("batch runs wait until the store answers: %s", error)
                 self._stopping.wait(_AGAIN)
@@ -98,6 +111,11 @@ class BatchHost:
             wanted = self._only is None or run.key == self._only
             if wanted and run.key not in self._conductors and run.key not in self._rested:
                 self._conduct(run)
+
+    def _forget(self, before: int) -> None:
+        self._forgot = time.monotonic()
+        for run in self._store.forget(before, _PAGE):
+            shutil.rmtree(run.place, ignore_errors=True)
 
     def _conduct(self, run: BatchRun) -> None:
         conductor = Conductor(
