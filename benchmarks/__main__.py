@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("cron", "insert", "drain", "same_second", "lateness", "pending")
+NAMES = ("cron", "insert", "drain", "same_second", "lateness", "pending", "batch")
 
 
 def main() -> int:

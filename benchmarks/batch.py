@@ -3,7 +3,8 @@
     python -m benchmarks.batch [--quick] [--full] [--json]
 
 rota's time is from before the processes that make workers are started until the outcome is stored: parts and marks
-synced, manifest and receipt written. Beside it, each in a process of its own with the same JSON library and task:
+synced, manifest and receipt written; "already serving" leaves out starting those processes. Beside
+it, each in a process of its own with the same JSON library and task:
 
 - `Pool.imap_unordered(chunksize=1000)` over the lines of the file, a process a core; items are decoded and results
   encoded in its workers, and the results go to one file. Nothing is synced, and a crash loses everything.
@@ -88,7 +89,7 @@ class Noted:
         return found
 
 
-def with_rota(folder: Path, source: Path, chunk: int) -> Measured:
+def with_rota(folder: Path, source: Path, chunk: int, serving: float = 0.0) -> Measured:
     from rota.embedded.batch.host import BatchHost
     from rota.wiring import clock, connect, database
 
@@ -99,6 +100,9 @@ def with_rota(folder: Path, source: Path, chunk: int) -> Measured:
         begin = perf_counter()
         host = BatchHost(store, clock(), app, file.database.version)  # type: ignore[arg-type]
         host.start()
+        if serving:
+            time.sleep(serving)
+            begin = perf_counter()
         started = client.batches.start("double", source=str(source), sink=f"{folder}/results/", chunk_items=chunk)
         host.wake()
         store.ended.wait()
@@ -194,6 +198,7 @@ def bare_blocks(folder: Path, source: Path, _chunk: int) -> Measured:
 
 WAYS: dict[str, Callable[[Path, Path, int], Measured]] = {
     "rota": with_rota,
+    "served": lambda folder, source, chunk: with_rota(folder, source, chunk, serving=0.5),
     "off": without_ledger,
     "pool": with_pool,
     "loop": bare_loop,
@@ -248,7 +253,7 @@ def main() -> None:
     with directory() as folder:
         source = folder / "items.jsonl"
         write_items(source, ITEMS)
-        ways = {f"{way} {chunk}": (way, chunk) for chunk in CHUNKS for way in ("rota", "off")}
+        ways = {f"{way} {chunk}": (way, chunk) for chunk in CHUNKS for way in ("rota", "served", "off")}
         ways |= {way: (way, 0) for way in ("pool", "loop", "blocks")}
         turns = {
             name: lambda way=way, chunk=chunk: apart(way, source, ITEMS, chunk) for name, (way, chunk) in ways.items()
@@ -270,8 +275,10 @@ def compare(found: dict[str, list[Measured]], chunk: int) -> None:
 
     rota, off = f"rota {chunk}", f"off {chunk}"
     about = f"{ITEMS:,} items in chunks of {chunk:,}"
-    rates = {"rota": of(rota), "rota, ledger off": of(off), "multiprocessing.Pool, not durable": of("pool")}
-    show(about, "items a second", rates)
+    peers = {"rota, ledger off": of(off), "multiprocessing.Pool, not durable": of("pool")}
+    show(about, "items a second", {"rota": of(rota), **peers})
+    served = {"rota": of(f"served {chunk}"), "multiprocessing.Pool, not durable": of("pool")}
+    show(f"{about}, engine already serving", "items a second", served)
     core = {"rota": [rate / CORES for rate in of(rota)], "bare loop": of("loop"), "bare loop, blocks": of("blocks")}
     show(f"{about}, a core of {CORES}", "items a second", core)
     memory = {"rota": of(rota, "memory"), "multiprocessing.Pool": of("pool", "memory")}
