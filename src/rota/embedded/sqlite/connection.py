@@ -1,9 +1,11 @@
 """One SQLite file: how it is opened, and how writes are grouped.
 
 Any number of processes use the file at once (WAL). Within a process all writes go through `Database.write`. A caller
-puts its work in a queue and takes the write lock; whoever gets the lock carries out everything that is queued in one
-transaction. So under load one synced commit acknowledges many callers, and a lone caller pays for nothing but its own
-commit. Work that raises is undone alone, by a savepoint. A caller returns only after the commit that holds its work.
+puts its work in a queue. If nobody leads, it leads: it carries out everything that is queued in one transaction, wakes
+those whose work that was, and hands the lead to the first whose work came meanwhile; the others sleep. So under load one
+synced commit acknowledges many callers, and a lone caller pays for nothing but its own commit. (With one lock for all,
+those who were done had to take it too, and groups stayed at two.) Work that raises is undone alone, by a savepoint. A
+caller returns only after the commit that holds its work; one that was interrupted while it slept may find it written.
 """
 
 from __future__ import annotations
@@ -81,11 +83,16 @@ def open_connection(path: Path, durability: Durability, *, cache: int = 8) -> sq
 
 
 class _Job(Generic[T]):
-    __slots__ = ("done", "error", "value", "work")
+    """Work that a thread brought. wake: held until it is done or is to lead. left: its thread was interrupted."""
+
+    __slots__ = ("done", "error", "leads", "left", "value", "wake", "work")
 
     def __init__(self, work: Callable[[sqlite3.Connection], T]) -> None:
         self.work = work
         self.done = False
+        self.leads = False
+        self.left = False
+        self.wake: threading.Lock | None = None
         self.value: T
         self.error: BaseException | None = None
 
@@ -103,7 +110,9 @@ class Database:
             self._writer = open_connection(path, durability, cache=16)
             self._writer.execute("PRAGMA busy_timeout = 0")
         self._lock = threading.Lock()
+        self._queue = threading.Lock()
         self._jobs: deque[_Job[object]] = deque()
+        self._led = False
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self.rollbacks: int = 0
@@ -131,13 +140,46 @@ class Database:
         """Carry out `work` in a transaction, alone or with what other threads brought, and return its answer once it
         is committed."""
         job = _Job(work)
-        self._jobs.append(job)  # type: ignore[arg-type]
-        with self._lock:
+        try:
+            self._join(job)
             if not job.done:
-                self._commit_group()
+                with self._lock:
+                    self._commit_group()
+        finally:
+            if job.leads or not job.done:
+                self._leave(job)
         if job.error is not None:
             raise job.error
         return job.value
+
+    def _join(self, job: _Job[T]) -> None:
+        """Returns when the job is done, or leads."""
+        with self._queue:
+            if self._led:
+                job.wake = threading.Lock()
+                job.wake.acquire()
+            else:
+                self._led = job.leads = True
+            self._jobs.append(job)  # type: ignore[arg-type]
+        if job.wake is not None:
+            job.wake.acquire()
+
+    def _leave(self, job: _Job[T]) -> None:
+        """Let the next job lead, if this one did."""
+        with self._queue:
+            job.left = True
+            while job.leads and self._jobs and self._jobs[0].left:
+                self._jobs.popleft()
+            if job.leads and self._jobs:
+                self._jobs[0].leads = True
+                self._wake(self._jobs[0])
+            elif job.leads:
+                self._led = False
+
+    @staticmethod
+    def _wake(job: _Job[object]) -> None:
+        if job.wake is not None and job.wake.locked():
+            job.wake.release()
 
     def _commit_group(self) -> None:
         jobs: list[_Job[object]] = []
@@ -165,6 +207,7 @@ class Database:
         finally:
             for job in jobs:
                 job.done = True
+                self._wake(job)
 
     def _in_savepoint(self, job: _Job[object]) -> None:
         self._writer.execute("SAVEPOINT job")
