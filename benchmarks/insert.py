@@ -25,7 +25,7 @@ from huey import SqliteHuey
 from rota.app import App
 from rota.wiring import connect
 
-SYNCED, WRITERS, UNSYNCED, BULK = (200, 16, 2_000, 20_000) if QUICK else (1_500, 16, 20_000, 300_000)
+SYNCED, WRITERS, UNSYNCED, BULK = (200, 16, 2_000, 20_000) if QUICK else (400, 16, 20_000, 300_000)
 PAYLOAD = {"order": 1}
 app = App("bench")
 names = itertools.count()
@@ -101,14 +101,13 @@ def sqlite_bulk(folder: Path) -> float:
 def main() -> None:
     versions("huey")
     with directory() as folder:
-        few = SYNCED if fdatasyncs(folder, 100) > 1_000 else SYNCED // 5  # a slow disk would take minutes
         synced = in_turn(
             {
-                "rota": lambda: one_by_one(folder, "power", few),
-                "rota, 16 threads": lambda: one_by_one(folder, "power", few // 4, WRITERS),
-                "fdatasync of this disk": lambda: fdatasyncs(folder, few),
+                "rota": lambda: one_by_one(folder, "power", SYNCED),
+                "rota, 16 threads": lambda: one_by_one(folder, "power", SYNCED // 4, WRITERS),
+                "fdatasync of this disk": lambda: fdatasyncs(folder, SYNCED),
             },
-            5,
+            15,
         )
         disk, many = synced["fdatasync of this disk"], synced.pop("rota, 16 threads")
         show("one-offs one by one, synced", "a second", synced)
@@ -117,9 +116,9 @@ def main() -> None:
             "rota": lambda: one_by_one(folder, "process", UNSYNCED),
             "huey, fsync=False": lambda: huey_one_by_one(folder, UNSYNCED),
         }
-        show('one-offs one by one, durability="process"', "a second", in_turn(loose, 3))
+        show('one-offs one by one, durability="process"', "a second", in_turn(loose, 5))
         bulk = {"rota": lambda: in_bulk(folder), "sqlite3 executemany": lambda: sqlite_bulk(folder)}
-        show("one-offs in bulk, synced", "a second", in_turn(bulk, 3))
+        show("one-offs in bulk, synced", "a second", in_turn(bulk, 5))
 
 
 if __name__ == "__main__":

@@ -210,7 +210,7 @@ def test_no_run_is_early_by_its_own_clock(tmp_path: Path, app: App, ran: list[st
     clock.off = -HOUR
     with running(tmp_path / "rota.db", app, clock=clock) as it:
         it.create("once", At((clock.now() + 500) / 1000), "note", at=clock.now())
-        wait_for(lambda: ran, "it fires")
+        wait_for(lambda: it.file.runs.list(RunQuery("once", "succeeded")), "it fires")
         (row,) = it.ticks("once")
         (record,) = it.file.runs.list(RunQuery("once"))
         assert record.lateness is not None
