@@ -15,8 +15,7 @@ it, each in a process of its own with the same JSON library and task:
 Memory is the resident memory of the whole process tree, summed, so that a page that processes share is counted once for
 each; its highest value, looked at a hundred times a second. --full adds ten million items.
 
-Nothing is removed before the end: ext4 steps around inodes that were freed in the last minutes, which makes a file cost
-a millisecond where many were removed just before. For the same reason a second run right behind a first one is slower.
+Nothing is removed before the end: a file was seen to cost thirty times as much where many had just been removed.
 """
 
 from __future__ import annotations
