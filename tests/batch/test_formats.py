@@ -83,6 +83,13 @@ def test_a_table_gets_each_result_by_its_key(place: Place) -> None:
         assert out.execute("SELECT id, twice FROM doubled ORDER BY id").fetchall() == [(n, 2 * n) for n in range(100)]
 
 
+def test_a_sink_that_cannot_be_opened_ends_the_batch_run(place: Place) -> None:
+    table = SqliteTable(str(place.root / "nowhere" / "out.db"), "doubled", "id")
+    run = place.run(shop.double, place.orders(10), sink=table)
+    assert run.state == "failed"
+    assert "the sink cannot be used" in run.error
+
+
 def test_a_task_that_workers_cannot_find_ends_the_batch_run(place: Place) -> None:
     @place.app.task
     def inner(item: object) -> object:

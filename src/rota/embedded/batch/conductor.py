@@ -26,7 +26,7 @@ from rota.connectors.stored import GENERATOR, is_spooled, open_stored_sink, open
 from rota.core.batch import BatchKey, BatchRun, filled
 from rota.core.chunk import Chunk
 from rota.core.completion import Frontier, Mark, Verdict, is_complete, verdict
-from rota.core.errors import NotFoundError, RotaError, StoreCorruptError, StoreError
+from rota.core.errors import ConflictError, NotFoundError, RotaError, StoreCorruptError, StoreError
 from rota.core.outcome import Failure
 from rota.core.payload import decode_payload
 from rota.core.task import Task
@@ -106,22 +106,23 @@ class Conductor:
                 if self._run.state != "finishing":
                     sink = self._until_decided()
                 elif self._run.outcome != "cancelled":
-                    sink = open_stored_sink(filled(self._run.spec.sink, self._run.id))
-                    sink.prepare(self._run.id)
+                    sink = _prepared_sink(self._run)
             except StoreError:
                 raise
             except Exception as error:
                 if not isinstance(error, RotaError | OSError):
                     log.exception("batch run %s ends because of an error of the engine", self._run.id)
                 sink, broken = None, _said(error)
+                if self._workers is not None:
+                    self._workers.take_back()
                 self._decide(Verdict("failed", broken))
-            finally:
-                self._release()
             [self._run] = self._store.get([self.key])
             if self._run.state == "finishing":
                 conclude(self._run, self._store, sink, self._places, self._clock, broken)
         except StoreError as error:
             log.warning("batch run %s waits until the store answers: %s", self._run.id, error)
+        finally:
+            self._release()
 
     def _release(self) -> None:
         if self._planner is not None:
@@ -148,11 +149,9 @@ class Conductor:
             self._refresh()
         generator = None if self._generator is None else with_payload(self._generator, decode_payload(spec.payload))
         source = open_stored_source(filled(spec.source, run.id), self._places.spool, generator)
-        sink = open_stored_sink(filled(spec.sink, run.id))
         if not run.planned:
             source.check()
-        sink.check()
-        sink.prepare(run.id)
+        sink = _prepared_sink(run)
         jobs = Jobs(spec, run.revision, run.groups)
         self._workers = Workers(setup, spec.concurrency, self._forge, self._lifeline)
         marking = Marking(self._store, self.key, source, sink, self._places, self._workers.ring)
@@ -321,9 +320,10 @@ class Conductor:
         found = verdict(run, counts, self._clock.now(), complete=complete)
         if found is None:
             return False
-        assert self._workers is not None
-        self._workers.take_back()
-        self._flush(marking)
+        if not complete:
+            assert self._workers is not None
+            self._workers.take_back()
+            self._flush(marking)
         self._decide(found)
         return True
 
@@ -363,6 +363,18 @@ def setup_of(run: BatchRun, tasks: Mapping[str, Task[..., Any]]) -> Setup:
         retry=spec.retry,
         async_limit=spec.async_limit,
     )
+
+
+def _prepared_sink(run: BatchRun) -> Sink:
+    """The sink, ready. What a database that is a sink cannot do is not to be taken for our store's failure, which
+    passes."""
+    sink = open_stored_sink(filled(run.spec.sink, run.id))
+    try:
+        sink.check()
+        sink.prepare(run.id)
+    except StoreError as error:
+        raise ConflictError(f"the sink cannot be used: {error}", batch_run=run.id) from error
+    return sink
 
 
 class _FatalError(Exception):
