@@ -73,7 +73,9 @@ def test_looking_before_leaping_stores_nothing(shell: Shell) -> None:
     assert (plan["chunks"], plan["items"], plan["complete"]) == (10, 200, True)
     sample = shell.json("start", "orders", "--app", "shop.py", "--sample", "50")
     assert sample["items"]["likely"] == 200
-    assert 0 < sample["seconds"]["low"] <= sample["seconds"]["high"] < 60
+    # How long it takes is the machine's business; a wide spread brings the low end down to nothing.
+    assert 0 <= sample["seconds"]["low"] <= sample["seconds"]["likely"] <= sample["seconds"]["high"]
+    assert sample["seconds"]["high"] > 0
     assert shell.json("list") == []
     assert not (shell.root / "out").exists()
 
