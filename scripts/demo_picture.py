@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
 import rota
-from rota.embedded.system import SystemClock
+from rota.system import SystemClock
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "examples/demo"

@@ -93,7 +93,7 @@ def _around(file: SqliteFile) -> Surroundings:
 
 def _client(file: SqliteFile, app: App | None, notify: Callable[[], None] | None, around: Surroundings) -> Client:
     from rota.client import Client
-    from rota.embedded.system import RandomIds, SystemClock
+    from rota.system import RandomIds, SystemClock
 
     return Client(
         file.schedules,
@@ -113,7 +113,7 @@ def _client(file: SqliteFile, app: App | None, notify: Callable[[], None] | None
 
 def clock() -> Clock:
     """This machine's clock."""
-    from rota.embedded.system import SystemClock
+    from rota.system import SystemClock
 
     return SystemClock()
 
@@ -141,9 +141,10 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
     from rota.embedded.batch.host import BatchHost
     from rota.embedded.batch.target import batch_call
     from rota.embedded.engine import Engine
+    from rota.embedded.lock import ServerLock
     from rota.embedded.serving import Serving
     from rota.embedded.sqlite.file import SqliteFile
-    from rota.embedded.system import ServerLock, SystemClock
+    from rota.system import SystemClock
     from rota.targets.queue import queue_call
 
     path, found = settings_of(url, settings)
@@ -192,8 +193,9 @@ def foreground(url: str, app: App, **settings: Any) -> Foreground:
     from rota.core.target import BatchTarget, HttpTarget, QueueTarget
     from rota.embedded.batch.foreground import Foreground
     from rota.embedded.batch.target import batch_call
+    from rota.embedded.lock import ServerLock
     from rota.embedded.sqlite.file import SqliteFile
-    from rota.embedded.system import ServerLock, SystemClock
+    from rota.system import SystemClock
     from rota.targets.queue import queue_call
 
     path, found = settings_of(url, settings)

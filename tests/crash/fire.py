@@ -14,9 +14,9 @@ from tests.crash.history import read_lines
 
 from rota.core.errors import ConflictError
 from rota.embedded.sqlite.file import SqliteFile
-from rota.embedded.system import SystemClock
 from rota.ports.schedules import ScheduleQuery
 from rota.service import schedules
+from rota.system import SystemClock
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0

@@ -18,10 +18,10 @@ from rota.core.triggers import AnyTrigger
 from rota.embedded.engine import Engine
 from rota.embedded.settings import Settings
 from rota.embedded.sqlite.file import SqliteFile
-from rota.embedded.system import SystemClock
 from rota.ports.clock import Clock
 from rota.ports.runs import RunStore
 from rota.ports.target import TargetCall
+from rota.system import SystemClock
 
 PATIENCE = 30.0
 EVER = 1 << 50

@@ -17,7 +17,7 @@ from rota.core.errors import ConflictError
 from rota.core.retry import Retry
 from rota.core.run import Run, RunKey
 from rota.embedded.pool import Attempt, Pool
-from rota.embedded.system import SystemClock
+from rota.system import SystemClock
 
 SOON = Retry(attempts=3, initial=0.01, jitter="none")
 

@@ -17,8 +17,8 @@ from rota.core.errors import StoreCorruptError, StoreError, StoreFullError
 from rota.core.payload import encode_payload
 from rota.core.run import Run
 from rota.core.triggers import At, Every
-from rota.embedded.system import SystemClock
 from rota.ports.runs import RunQuery
+from rota.system import SystemClock
 
 HOUR = 3_600_000
 

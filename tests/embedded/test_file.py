@@ -18,9 +18,9 @@ from rota.core.errors import (
     StoreVersionError,
 )
 from rota.core.run import Run
+from rota.embedded.lock import ServerLock
 from rota.embedded.sqlite.file import SqliteFile
 from rota.embedded.sqlite.migrate import APPLICATION_ID, migrations, statements
-from rota.embedded.system import ServerLock
 
 
 def schema(path: Path) -> list[tuple[str, str]]:
