@@ -30,9 +30,10 @@ CLEANING_UP = 1.0
 
 class Attempt:
     """An attempt, from the moment its run is due. claimed: the store knows of it. lost: its run was cancelled before
-    that. deadline: epoch ms or None. over: it was reported, or given up. stop: cancels its coroutine, if it is one."""
+    that. asked: its run was cancelled while it was going on. deadline: epoch ms or None. over: it was reported, or given
+    up. stop: cancels its coroutine, if it is one."""
 
-    __slots__ = ("cancel", "claimed", "deadline", "key", "lost", "over", "run", "started", "stop")
+    __slots__ = ("asked", "cancel", "claimed", "deadline", "key", "lost", "over", "run", "started", "stop")
 
     def __init__(self, key: RunKey, run: Run, claimed: bool = False) -> None:
         self.key: RunKey = key
@@ -40,6 +41,7 @@ class Attempt:
         self.started: int = 0
         self.deadline: int | None = None
         self.claimed: bool = claimed
+        self.asked: bool = False
         self.cancel: bool = False
         self.over: bool = False
         self.lost: bool = False
@@ -242,7 +244,7 @@ class Pool:
         """Ask the attempt of this run to stop."""
         attempt = self.running.get(key)
         if attempt is not None:
-            attempt.cancel = True
+            attempt.asked = attempt.cancel = True
             if attempt.stop is not None:
                 attempt.stop()
 

@@ -102,8 +102,10 @@ class Recorder:
         if not ended:
             return 0
         claimed = {attempt.key for attempt, _ in ended if attempt.claimed}
+        # What was cancelled before the store knew of its attempt is on record as cancelled, not as asked to stop.
+        asked = {attempt.key for attempt, _ in ended if attempt.asked}
         pairs = [(attempt.run, result) for attempt, result in ended if not attempt.lost]
-        recorded = self._until_stored(lambda: settle(self._store, pairs, self._policy, (), claimed), len(ended))
+        recorded = self._until_stored(lambda: settle(self._store, pairs, self._policy, (), claimed, asked), len(ended))
         if recorded is not None:
             self._settled([attempt.key for attempt, _ in ended], *recorded)
         return len(ended)

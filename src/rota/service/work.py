@@ -88,12 +88,14 @@ def settle(
     policy: PolicyOf,
     claims: Sequence[Claim] = (),
     claimed: Container[RunKey] | None = None,
+    asked: Iterable[RunKey] = (),
 ) -> tuple[list[Settlement], list[Run]]:
     """Store `claims` and how attempts ended; answers the settlements and the held runs that became pending. claimed:
-    the runs whose claim is stored, if the caller knows; only those can have been asked to stop."""
+    the runs whose claim is stored, if the caller knows; only those can have been asked to stop through the store. asked:
+    those that the caller knows were."""
     pairs = list(ended)
     keys = [run.key for run, _ in pairs if claimed is None or run.key in claimed]
-    asked = set(store.cancelled(keys)) if keys else set()
-    settlements = [conclude(run, result, policy(run), cancelled=run.key in asked) for run, result in pairs]
+    stopped = {*asked, *(store.cancelled(keys) if keys else ())}
+    settlements = [conclude(run, result, policy(run), cancelled=run.key in stopped) for run, result in pairs]
     released = store.settle(settlements, claims) if settlements or claims else []
     return settlements, released
