@@ -30,7 +30,15 @@ from rota.core.errors import (
 from rota.core.retry import Retry
 from rota.core.run import DeadLetter, RunRecord
 from rota.core.schedule import Schedule, StoredSchedule, TickRow
-from rota.core.target import BatchTarget, HttpTarget, QueueTarget, TaskTarget
+from rota.core.target import (
+    BatchTarget,
+    HttpTarget,
+    LambdaTarget,
+    QueueTarget,
+    SqsTarget,
+    StepFunctionsTarget,
+    TaskTarget,
+)
 from rota.core.task import Task
 from rota.core.triggers import At, Cron, Every, parse_trigger
 from rota.service.preview import UpdatePlan
@@ -72,6 +80,7 @@ __all__ = [
     "InvalidError",
     "JsonArray",
     "Jsonl",
+    "LambdaTarget",
     "NeverFiresError",
     "NotFoundError",
     "OneFile",
@@ -85,6 +94,8 @@ __all__ = [
     "Skip",
     "SourceError",
     "SqliteTable",
+    "SqsTarget",
+    "StepFunctionsTarget",
     "StoreCorruptError",
     "StoreError",
     "StoreFullError",

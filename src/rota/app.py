@@ -87,8 +87,8 @@ class App:
     ) -> Schedule:
         """Declare a schedule. It is stored when an engine serves the app; one that is stored unchanged keeps its state.
 
-        target: a task of this app, "task:NAME", "queue:NAME", a URL or a target value. payload: JSON, at most 256 KiB.
-        grace, timeout: seconds.
+        target: a task of this app, a target value, or a text such as "queue:NAME" or a URL. payload: JSON, at most
+        256 KiB. grace, timeout: seconds.
         """
         if id in self.schedules:
             raise ExistsError("schedule", id, f"declared twice in app {self.name!r}")

@@ -37,9 +37,8 @@ ScheduleId = Annotated[
     typer.Argument(metavar="SCHEDULE", help="The schedule's id.", autocompletion=complete_schedule, show_default=False),
 ]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run id, SCHEDULE@TIME.", show_default=False)]
-Target = Annotated[
-    str, typer.Argument(metavar="TARGET", help="task:NAME, queue:NAME or an http(s) URL.", show_default=False)
-]
+TARGETS = "task:NAME, queue:NAME, batch:NAME, lambda:NAME, sqs:URL, stepfunctions:ARN, an ARN or an http(s) URL."
+Target = Annotated[str, typer.Argument(metavar="TARGET", help=TARGETS, show_default=False)]
 Limit = Annotated[int, typer.Option("--limit", "-n", help="How many at most.")]
 
 CronText = Annotated[str | None, typer.Option("--cron", metavar="TEXT", help='Such as "0 30 2 * * ?" or "30 2 * * *".')]

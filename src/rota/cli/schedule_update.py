@@ -10,6 +10,7 @@ import typer
 
 from rota.cli.definition import TriggerOptions, policies
 from rota.cli.options import (
+    TARGETS,
     Anchor,
     AppName,
     AtText,
@@ -52,7 +53,7 @@ from rota.service.phrasing import shown
 from rota.service.preview import UpdatePlan
 from rota.wiring import DEFAULT_URL
 
-NewTarget = Annotated[str | None, typer.Option("--target", metavar="TARGET", help="task:NAME, queue:NAME or a URL.")]
+NewTarget = Annotated[str | None, typer.Option("--target", metavar="TARGET", help=TARGETS)]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Apply the plan without asking.")]
 
 

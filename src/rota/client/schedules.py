@@ -87,7 +87,7 @@ class Schedules:
     ) -> StoredSchedule:
         """Store a schedule; its first tick is the first one after now (a one-off in the past fires at once).
 
-        target: a task, "task:NAME", "queue:NAME", a URL or a target value. payload: JSON, at most 256 KiB. grace,
+        target: a task, a target value, or a text such as "queue:NAME" or a URL. payload: JSON, at most 256 KiB. grace,
         timeout: seconds. Raises InvalidError, NeverFiresError, ExistsError; then nothing is stored."""
         made = define_schedule(
             id,

@@ -6,12 +6,16 @@ from typing import Literal
 
 import msgspec
 
+from rota.core.aws_names import check_function, check_group, check_machine, check_queue
 from rota.core.errors import InvalidError
 from rota.core.http_rules import check_headers, check_url
 from rota.core.ids import check_id
 from rota.core.limits import check_number
 
-_ALLOWED = "a task, 'task:NAME', 'queue:NAME', 'batch:NAME' or an http(s) URL"
+_ALLOWED = (
+    "a task, 'task:NAME', 'queue:NAME', 'batch:NAME', 'lambda:NAME', 'sqs:URL', 'stepfunctions:ARN', the ARN of a "
+    "function, queue or state machine, or an http(s) URL"
+)
 
 
 class TaskTarget(msgspec.Struct, frozen=True, tag="task", tag_field="kind"):
@@ -73,15 +77,80 @@ class BatchTarget(msgspec.Struct, frozen=True, tag="batch", tag_field="kind"):
         return f"batch:{self.name}"
 
 
-AnyTarget = TaskTarget | QueueTarget | HttpTarget | BatchTarget
+class LambdaTarget(msgspec.Struct, frozen=True, tag="lambda", tag_field="kind", omit_defaults=True):
+    """Invoke a Lambda function with the payload as its event.
+
+    function: NAME, NAME:QUALIFIER (a version or an alias) or the function's ARN. asynchronous: hand the event to
+    Lambda's own queue and be done when it is accepted; otherwise wait for the function's answer, which the run keeps.
+    """
+
+    function: str
+    asynchronous: bool = False
+
+    def __post_init__(self) -> None:
+        check_function(self.function)
+
+    def __str__(self) -> str:
+        return f"lambda:{self.function}{'?asynchronous' if self.asynchronous else ''}"
+
+
+class SqsTarget(msgspec.Struct, frozen=True, tag="sqs", tag_field="kind", omit_defaults=True):
+    """Send the payload to an SQS queue.
+
+    queue: its URL or ARN; a FIFO queue's name ends in .fifo. group: the message group; None means the schedule's id on
+    a FIFO queue, and none on a standard one.
+    """
+
+    queue: str
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        check_queue(self.queue)
+        if self.group is not None:
+            check_group(self.group)
+
+    @property
+    def fifo(self) -> bool:
+        return self.queue.endswith(".fifo")
+
+    def __str__(self) -> str:
+        return f"sqs:{self.queue}{'' if self.group is None else f'?group={self.group}'}"
+
+
+class StepFunctionsTarget(msgspec.Struct, frozen=True, tag="stepfunctions", tag_field="kind", omit_defaults=True):
+    """Start an execution of a state machine with the payload as its input.
+
+    machine: its ARN, or that of a version or an alias. synchronous: wait for the end of the execution, which only
+    Express machines offer, and keep its output; otherwise the run is done when the execution has started.
+    """
+
+    machine: str
+    synchronous: bool = False
+
+    def __post_init__(self) -> None:
+        check_machine(self.machine)
+
+    def __str__(self) -> str:
+        return f"stepfunctions:{self.machine}{'?synchronous' if self.synchronous else ''}"
+
+
+AnyTarget = TaskTarget | QueueTarget | HttpTarget | BatchTarget | LambdaTarget | SqsTarget | StepFunctionsTarget
+_SERVICES = {"lambda": "lambda", "sqs": "sqs", "states": "stepfunctions"}
 
 
 def parse_target(value: object) -> AnyTarget:
-    """A target from what users write: a target value, a registered task, "task:NAME", "queue:NAME" or a URL."""
-    if isinstance(value, TaskTarget | QueueTarget | HttpTarget | BatchTarget):
+    """A target from what users write: a target value, a registered task, or a text.
+
+    Texts: "task:NAME", "queue:NAME", "batch:NAME", a URL, "lambda:NAME", "sqs:URL", "stepfunctions:ARN", or the ARN of
+    one of these three. "?asynchronous" behind a function, "?group=ID" behind a queue and "?synchronous" behind a state
+    machine set that field.
+    """
+    if isinstance(value, AnyTarget):
         return value
     if isinstance(value, str):
         kind, _, rest = value.partition(":")
+        if kind == "arn":
+            kind, rest = _SERVICES.get(rest.split(":")[1] if ":" in rest else "", ""), value
         if kind == "task" and rest:
             return TaskTarget(rest)
         if kind == "queue" and rest:
@@ -90,8 +159,26 @@ def parse_target(value: object) -> AnyTarget:
             return BatchTarget(rest)
         if kind in ("http", "https"):
             return HttpTarget(value)
+        if kind in _SERVICES.values() and rest:
+            return _of_aws(kind, rest)
         raise InvalidError("target", value, _ALLOWED)
     name = getattr(value, "rota_task", None)
     if isinstance(name, str):
         return TaskTarget(name)
     raise InvalidError("target", value, _ALLOWED + " (decorate the function with @app.task)")
+
+
+def _of_aws(kind: str, text: str) -> AnyTarget:
+    """A target of AWS from what follows its kind: the name and, behind a question mark, an option."""
+    name, mark, option = text.partition("?")
+    if kind == "lambda":
+        if option != "asynchronous" and mark:
+            raise InvalidError("target.function", text, "'lambda:NAME' or 'lambda:NAME?asynchronous'")
+        return LambdaTarget(name, bool(mark))
+    if kind == "sqs":
+        if mark and not option.startswith("group="):
+            raise InvalidError("target.queue", text, "'sqs:URL' or 'sqs:URL?group=ID'")
+        return SqsTarget(name, option.removeprefix("group=") if mark else None)
+    if option != "synchronous" and mark:
+        raise InvalidError("target.machine", text, "'stepfunctions:ARN' or 'stepfunctions:ARN?synchronous'")
+    return StepFunctionsTarget(name, bool(mark))

@@ -1,0 +1,118 @@
+"""Targets as values and as texts."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rota.core.aws_names import region_of
+from rota.core.errors import InvalidError
+from rota.core.target import (
+    AnyTarget,
+    HttpTarget,
+    LambdaTarget,
+    QueueTarget,
+    SqsTarget,
+    StepFunctionsTarget,
+    TaskTarget,
+    parse_target,
+)
+
+ACCOUNT = "123456789012"
+FUNCTION = f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:report"
+QUEUE = f"https://sqs.eu-central-1.amazonaws.com/{ACCOUNT}/orders"
+MACHINE = f"arn:aws:states:us-gov-west-1:{ACCOUNT}:stateMachine:Refund"
+
+name = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
+functions = st.builds(
+    LambdaTarget,
+    name | name.map(lambda it: f"{it}:prod") | st.sampled_from((FUNCTION, f"{FUNCTION}:$LATEST")),
+    st.booleans(),
+)
+queues = st.builds(
+    SqsTarget,
+    name.map(lambda it: QUEUE.replace("orders", it))
+    | st.sampled_from((f"{QUEUE}.fifo", f"arn:aws-cn:sqs:cn-north-1:{ACCOUNT}:q")),
+    st.none() | st.from_regex(r"[!-~]{1,128}", fullmatch=True),
+)
+machines = st.builds(StepFunctionsTarget, st.sampled_from((MACHINE, f"{MACHINE}:3", f"{MACHINE}:prod")), st.booleans())
+
+
+@given(functions | queues | machines)
+def test_the_text_of_a_target_makes_it_again(target: AnyTarget) -> None:
+    assert parse_target(str(target)) == target
+    assert msgspec.json.decode(msgspec.json.encode(target), type=AnyTarget) == target
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("task:a", TaskTarget("a")),
+        ("queue:a", QueueTarget("a")),
+        ("https://example.com/", HttpTarget("https://example.com/")),
+        ("lambda:report", LambdaTarget("report")),
+        ("lambda:report:prod", LambdaTarget("report:prod")),
+        (FUNCTION, LambdaTarget(FUNCTION)),
+        (f"{FUNCTION}?asynchronous", LambdaTarget(FUNCTION, asynchronous=True)),
+        (f"sqs:{QUEUE}", SqsTarget(QUEUE)),
+        (f"sqs:{QUEUE}.fifo?group=a?b=c", SqsTarget(f"{QUEUE}.fifo", "a?b=c")),
+        (f"arn:aws:sqs:us-east-1:{ACCOUNT}:orders", SqsTarget(f"arn:aws:sqs:us-east-1:{ACCOUNT}:orders")),
+        ("sqs:http://127.0.0.1:4700/000000000000/orders", SqsTarget("http://127.0.0.1:4700/000000000000/orders")),
+        (MACHINE, StepFunctionsTarget(MACHINE)),
+        (f"stepfunctions:{MACHINE}?synchronous", StepFunctionsTarget(MACHINE, synchronous=True)),
+    ],
+)
+def test_texts_for_targets(text: str, target: AnyTarget) -> None:
+    assert parse_target(text) == target
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("", "target"),
+        ("lambda:", "target"),
+        ("nothing:a", "target"),
+        ("arn:aws:s3:::bucket", "target"),
+        ("arn:", "target"),
+        ("lambda:a b", "target.function"),
+        ("lambda:" + "a" * 65, "target.function"),
+        ("lambda:a:b:c", "target.function"),
+        ("lambda:a?async", "target.function"),
+        ("lambda:a?", "target.function"),
+        (f"lambda:{MACHINE}", "target.function"),
+        ("arn:aws:lambda:us-east-1:12:function:a", "target.function"),
+        ("sqs:orders", "target.queue"),
+        (f"sqs:https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/a.b", "target.queue"),
+        (f"sqs:https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/{'a' * 81}", "target.queue"),
+        (f"sqs:https://me:secret@example.com/{ACCOUNT}/a", "target.queue"),
+        (f"sqs:{QUEUE}#part", "target.queue"),
+        (f"sqs:{QUEUE}\n", "target.queue"),
+        (f"sqs:{QUEUE}?delay=3", "target.queue"),
+        (f"sqs:{QUEUE}?group=", "target.group"),
+        (f"sqs:{QUEUE}?group=a b", "target.group"),
+        ("stepfunctions:Refund", "target.machine"),
+        (f"{MACHINE}:a:b", "target.machine"),
+        (f"{MACHINE}?sync", "target.machine"),
+        (MACHINE.replace("stateMachine", "execution"), "target.machine"),
+    ],
+)
+def test_what_names_nothing_is_refused(text: str, field: str) -> None:
+    with pytest.raises(InvalidError) as refused:
+        parse_target(text)
+    assert refused.value.field == field
+    assert refused.value.allowed
+
+
+@pytest.mark.parametrize(
+    ("name", "region"),
+    [
+        (FUNCTION, "eu-central-1"),
+        (MACHINE, "us-gov-west-1"),
+        (QUEUE, "eu-central-1"),
+        (f"https://vpce-1a.sqs.us-east-1.vpce.amazonaws.com/{ACCOUNT}/a", "us-east-1"),
+        ("http://127.0.0.1:4700/000000000000/a", None),
+        ("report", None),
+    ],
+)
+def test_the_region_that_a_name_tells(name: str, region: str | None) -> None:
+    assert region_of(name) == region
