@@ -58,11 +58,14 @@ def test_a_batch_run_that_takes_too_long_fails(place: Place) -> None:
     assert (run.state, run.error) == ("failed", "longer than the timeout of 0.5 s")
 
 
-def test_the_rate_is_limited(place: Place) -> None:
-    began = time.monotonic()
-    run = place.run(shop.double, place.orders(60), rate_limit=60.0)
+@pytest.mark.parametrize("chunk_items", [1, 20])
+def test_the_rate_is_limited(place: Place, chunk_items: int) -> None:
+    run = place.run(shop.double, place.orders(60), rate_limit=80.0, chunk_items=chunk_items)
     assert run.counts == Counts(60, 60)
-    assert time.monotonic() - began > 0.8
+    assert run.started is not None
+    assert run.finished is not None
+    first_of_each_worker = 2
+    assert run.counts.items - first_of_each_worker <= 80 * (run.finished - run.started) / 1000
 
 
 def test_a_stopped_engine_leaves_the_rest_to_the_next(place: Place) -> None:

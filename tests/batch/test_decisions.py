@@ -12,7 +12,7 @@ from rota.core.batch import BatchRun, BatchSpec
 from rota.core.chunk import Chunk, ChunkSize, Extent, Origin
 from rota.core.completion import Frontier, verdict
 from rota.core.errors import InvalidError
-from rota.core.estimate import Probe, estimate, spread
+from rota.core.estimate import Estimate, Probe, Range, estimate, spread
 from rota.core.isolation import Isolation
 from rota.core.receipt import Counts
 from rota.core.tolerance import Tolerance, parse_tolerance
@@ -118,6 +118,60 @@ def test_an_estimate_has_the_truth_in_its_range() -> None:
     assert found.failed.low < 5000 * 7 / 200 < found.failed.high
     assert found.seconds.low < 5000 * 0.012 / 2 < found.seconds.high
     assert found.size.likely == 100_000
+
+
+PROBES = st.lists(
+    st.integers(1, 500).flatmap(
+        lambda items: st.integers(1, items).flatmap(
+            lambda attempted: st.builds(
+                Probe,
+                st.just(items),
+                st.just(attempted),
+                st.integers(0, attempted),
+                st.floats(0, 1e4),
+                st.integers(0, 10**9),
+            )
+        )
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+def ranges(found: Estimate) -> list[Range]:
+    return [found.items, found.failed, found.seconds, found.size]
+
+
+@given(PROBES, st.integers(0, 10_000), st.integers(1, 64), st.none() | st.floats(0.001, 1e6), st.booleans())
+def test_the_ranges_of_an_estimate_are_in_order(
+    probes: list[Probe], more: int, concurrency: int, rate_limit: float | None, known: bool
+) -> None:
+    chunks = len(probes) + more
+    items = sum(one.items for one in probes) if known else None
+    found = estimate(probes, chunks, complete=True, concurrency=concurrency, rate_limit=rate_limit, items=items)
+    for one in ranges(found):
+        assert 0 <= one.low <= one.likely <= one.high
+    assert found.failed.high <= found.items.high
+    assert found.attempted == sum(one.attempted for one in probes)
+
+
+@given(
+    st.integers(2, 30), st.integers(1, 500), st.integers(0, 1000), st.integers(0, 10**6), st.sampled_from([1, 2, 4, 8])
+)
+def test_an_estimate_is_exact_where_all_items_are_alike(
+    probed: int, items: int, milliseconds: int, size: int, concurrency: int
+) -> None:
+    """Not of failures: that none of a few failed does not prove that none of many will."""
+    probe = Probe(items, 1, 0, milliseconds / 1024, size)
+    found = estimate([probe] * probed, 4 * probed, complete=True, concurrency=concurrency)
+    total = 4 * probed * items
+    workers = min(concurrency, 4 * probed)
+    truth = [total, total * milliseconds / 1024 / workers, total * size]
+    for one, true in zip([found.items, found.seconds, found.size], truth, strict=True):
+        assert one.low == pytest.approx(true)
+        assert one.likely == pytest.approx(true)
+        assert one.high == pytest.approx(true)
+    assert found.failed.likely == 0
 
 
 def test_an_estimate_of_nothing_and_of_a_limited_rate() -> None:

@@ -15,9 +15,7 @@ import rota
 from rota.cli.main import app
 from rota.embedded.settings import Settings
 
-# Sources and sinks have their page ahead of the names by which batches will be declared.
-AHEAD = ROOT / "docs/reference/sources-and-sinks.md"
-PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")} - {AHEAD})
+PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")})
 PARTS = {"core", "connectors", "testing"}
 """Packages that pages may name besides the front door."""
 

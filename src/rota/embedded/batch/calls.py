@@ -68,6 +68,7 @@ class Calls:
         self._async_limit = async_limit
         self._validate = validator(task.schema, text=text)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._pacer = _Pacer()
         self.whole_chunks: bool = task.batch
 
     def attempt(self, values: Sequence[object], base: int, pace: float = 0.0) -> Ended:
@@ -106,7 +107,7 @@ class Calls:
             call = _limited(call, self._task.timeout)
         if self._validate is not None:
             call = _validated(call, self._validate)
-        return _paced(call, pace) if pace else call
+        return self._pacer.paced(call, pace) if pace else call
 
     def _one_by_one(
         self, values: Sequence[object], results: list[object], call: Call
@@ -267,15 +268,18 @@ def _limited(call: Any, seconds: float) -> Any:
     return limited
 
 
-def _paced(call: Call, pace: float) -> Call:
-    due = time.monotonic()
+class _Pacer:
+    """Keeps its time from chunk to chunk, so that small chunks are no way around the rate limit."""
 
-    def paced(item: object) -> object:
-        nonlocal due
-        now = time.monotonic()
-        if due > now:
-            time.sleep(due - now)
-        due = max(now, due) + pace
-        return call(item)
+    def __init__(self) -> None:
+        self._due = 0.0
 
-    return paced
+    def paced(self, call: Call, pace: float) -> Call:
+        def paced(item: object) -> object:
+            now = time.monotonic()
+            if self._due > now:
+                time.sleep(self._due - now)
+            self._due = max(now, self._due) + pace
+            return call(item)
+
+        return paced
