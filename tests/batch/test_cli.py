@@ -18,6 +18,12 @@ def enrich(order):
     if order["id"] % 50 == 0 and not __import__("os").path.exists("mended"):
         raise ValueError("fifty")
     return {"id": order["id"]}
+@app.task
+def deadly(order):
+    if order["id"] == 30:
+        __import__("os")._exit(7)
+    return order["id"]
+app.batch("graves", source="orders.jsonl", task=deadly, sink="graves/", chunk_items=20, tolerated_failures=1)
 app.batch("orders", source="orders.jsonl", task=enrich, sink="out/{run}/", chunk_items=20, tolerated_failures="5%",
           notify=["queue:told"])
 """
@@ -60,6 +66,15 @@ def test_from_start_to_redrive_without_a_server(shell: Shell) -> None:
     part = next((shell.root / "out" / run["id"]).glob("part-*"))
     part.write_text(part.read_text().replace("1", "2"))
     assert "was altered" in shell.rota("verify", run["id"], code=1)
+
+
+def test_without_a_server_the_command_says_what_one_would_log(shell: Shell) -> None:
+    command = [sys.executable, "-m", "rota", "batch", "start", "graves", "--app", "shop.py", "--json"]
+    done = subprocess.run(command, check=True, cwd=shell.root, capture_output=True, text=True, timeout=60)
+    assert json.loads(done.stdout)["failed"] == 1
+    warned = [line for line in done.stderr.splitlines() if "WARNING rota.batch" in line]
+    assert warned
+    assert all("a worker died (exit status 7)" in line for line in warned)
 
 
 def test_a_failed_batch_run_is_exit_code_1(shell: Shell) -> None:

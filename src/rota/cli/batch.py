@@ -21,7 +21,7 @@ from rota.cli.batch_shapes import amount, batch_shape, dead_shape, estimate_fiel
 from rota.cli.batch_watch import follow
 from rota.cli.definition import given
 from rota.cli.options import Json, Limit, Url, json_value
-from rota.cli.output import note, print_fields, print_json, print_table, say
+from rota.cli.output import log_to_stderr, note, print_fields, print_json, print_table, say
 from rota.cli.session import connect, load_app
 from rota.client import Client
 from rota.core.batch import BatchRun
@@ -145,6 +145,7 @@ def _carry_out(url: str, app: App, begin: Callable[[Client], BatchRun], detach: 
             with wiring.connect(url, app) as client:
                 _finish(_followed(client, begin(client).id), json)
             return
+        log_to_stderr("warning")
         run = begin(hosting.client)
         hosting.host(run.key)
         ended = _followed(hosting.client, run.id)

@@ -18,13 +18,16 @@ from rota.service.progress import Progress as Figures
 from rota.service.progress import progress
 
 _LOOK = 0.1
-_LINE_EVERY = 5.0
-_RATE_OVER = 3.0
+"""Seconds; what follows, milliseconds."""
+_LINE_EVERY = 5_000
+_RATE_OVER = 3_000
 
 
 def follow(client: Client, id: str, clock: Clock) -> BatchRun:
     """Show how it goes until it has ended, and answer it as it ended. KeyboardInterrupt passes through."""
-    return _on_terminal(client, id, clock) if sys.stderr.isatty() else _in_lines(client, id, clock)
+    if sys.stderr.isatty():
+        return _on_terminal(client, id, clock)
+    return follow_in_lines(client, id, clock, note, time.sleep)
 
 
 class _Looker:
@@ -39,7 +42,7 @@ class _Looker:
     def look(self) -> tuple[BatchRun, Figures]:
         run, now = self._client.batches.get(self._id), self._clock.now()
         self._before.append((run.counts.items, now))
-        while len(self._before) > 2 and now - self._before[1][1] > _RATE_OVER * 1000:
+        while len(self._before) > 2 and now - self._before[1][1] > _RATE_OVER:
             self._before.pop(0)
         since = self._before[0] if run.is_open and len(self._before) > 1 else None
         return run, progress(run, now, since)
@@ -58,13 +61,17 @@ def _figures(it: Figures) -> str:
     return ", ".join(parts)
 
 
-def _until_over(look: Callable[[], tuple[BatchRun, Figures]], show: Callable[[BatchRun, Figures], None]) -> BatchRun:
+def _until_over(
+    look: Callable[[], tuple[BatchRun, Figures]],
+    show: Callable[[BatchRun, Figures], None],
+    sleep: Callable[[float], None],
+) -> BatchRun:
     while True:
         run, figures = look()
         show(run, figures)
         if not run.is_open:
             return run
-        time.sleep(_LOOK)
+        sleep(_LOOK)
 
 
 def _on_terminal(client: Client, id: str, clock: Clock) -> BatchRun:
@@ -81,16 +88,19 @@ def _on_terminal(client: Client, id: str, clock: Clock) -> BatchRun:
                 figures=_figures(figures),
             )
 
-        return _until_over(_Looker(client, id, clock).look, show)
+        return _until_over(_Looker(client, id, clock).look, show, time.sleep)
 
 
-def _in_lines(client: Client, id: str, clock: Clock) -> BatchRun:
-    due = time.monotonic() + _LINE_EVERY
+def follow_in_lines(
+    client: Client, id: str, clock: Clock, say: Callable[[str], None], sleep: Callable[[float], None]
+) -> BatchRun:
+    """A line every five seconds, until it has ended."""
+    due = clock.now() + _LINE_EVERY
 
     def show(run: BatchRun, figures: Figures) -> None:
         nonlocal due
-        if run.is_open and time.monotonic() >= due:
-            due = time.monotonic() + _LINE_EVERY
-            note(f"{run.id} {run.shown_state}: {_figures(figures)}")
+        if run.is_open and clock.now() >= due:
+            due = clock.now() + _LINE_EVERY
+            say(f"{run.id} {run.shown_state}: {_figures(figures)}")
 
-    return _until_over(_Looker(client, id, clock).look, show)
+    return _until_over(_Looker(client, id, clock).look, show, sleep)

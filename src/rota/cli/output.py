@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,13 @@ _STYLES = {
     "skipped": "yellow",
     "running": "cyan",
 }
+
+
+def log_to_stderr(level: str) -> None:
+    """Show what the engine logs from this level on."""
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
 
 
 def print_json(value: object) -> None:

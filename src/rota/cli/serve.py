@@ -6,7 +6,6 @@ tick is lost on the way: those that pass meanwhile are in the far tier, and fire
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
@@ -24,7 +23,7 @@ import typer
 from rota import wiring
 from rota.cli.definition import given
 from rota.cli.options import Json, Url
-from rota.cli.output import note, print_json
+from rota.cli.output import log_to_stderr, note, print_json
 from rota.cli.session import load_app
 from rota.core.errors import InvalidError, RotaError
 from rota.service.sync import SyncReport
@@ -63,9 +62,7 @@ def serve(
     SIGHUP loads the module anew."""
     if log_level not in _LEVELS:
         raise InvalidError("log-level", log_level, "one of " + ", ".join(_LEVELS))
-    logging.basicConfig(
-        stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    log_to_stderr(log_level)
     place = url if db is None else f"sqlite:///{db}"
     # A thread that computes keeps the timer from waking for as long as this; the default is 5 ms.
     sys.setswitchinterval(0.001)

@@ -1,0 +1,46 @@
+"""What following a batch run says where there is no terminal."""
+
+from __future__ import annotations
+
+from tests.batch.test_decisions import run as batch_run
+
+from rota.app import App
+from rota.cli.batch_watch import follow_in_lines
+from rota.client import Client
+from rota.core.chunk import Chunk, Extent, Origin
+from rota.core.completion import Mark, Verdict
+from rota.core.receipt import Counts
+from rota.core.tolerance import Tolerance
+from rota.ports.batches import Finished
+from rota.testing import CountingIds, FakeClock, MemoryStores
+
+SECONDS = 60
+CHUNKS = 10 * SECONDS
+
+
+def test_a_line_every_five_seconds_and_none_at_the_end() -> None:
+    stores, clock, said = MemoryStores(), FakeClock(), list[str]()
+    start = clock.now()
+    client = Client(
+        stores.schedules, stores.runs, stores.queues, stores.batches, clock, CountingIds(), app=App("shop"), actor="me"
+    )
+    [run] = stores.batches.accept([batch_run(Tolerance(0))])
+    stores.batches.begin(run.key, start)
+    stores.batches.record(run.key, [chunk(number) for number in range(CHUNKS)], [], CHUNKS)
+
+    def pass_time(seconds: float) -> None:
+        looks = (clock.advance(round(seconds * 1000)) - start) // 100
+        mark = Mark(chunk(looks - 1), Extent(looks - 1, looks), Counts(10, 9, looks % 10 == 0, looks % 10 > 0), ())
+        stores.batches.record(run.key, [], [mark])
+        if looks == CHUNKS:
+            stores.batches.decide(run.key, Verdict("succeeded"))
+            stores.batches.finish(run.key, Finished("succeeded", clock.now(), "", 0, "", ""), [])
+
+    ended = follow_in_lines(client, run.id, clock, said.append, pass_time)
+    assert (ended.state, ended.counts.items) == ("succeeded", 6000)
+    assert len(said) == SECONDS // 5 - 1
+    assert said[1] == f"{run.id} running: 1,000 of 6,000 items, 100/s, 50 s left, 10 failed"
+
+
+def chunk(number: int) -> Chunk:
+    return Chunk(number, Origin("a.jsonl", "1", SECONDS), number, number + 1, items=10, last=number == CHUNKS - 1)
