@@ -54,5 +54,9 @@ def test_failures_follow_the_policy() -> None:
     first = conclude(run(), FAILED, policy)
     assert (first.outcome, first.retry_at) == (None, 5000)
     assert conclude(run(1), FAILED, policy).dead
+    asked_to_wait = Result(1000, 2000, failure=Failure(("ValueError",), "no", retry_after=4.5))
+    assert conclude(run(), asked_to_wait, policy).retry_at == 6500
+    asked_to_wait = Result(1000, 2000, failure=Failure(("ValueError",), "no", retry_after=1))
+    assert conclude(run(), asked_to_wait, policy).retry_at == 5000
     final = Result(1000, 2000, failure=Failure(("ValueError",), "no", transient=False))
     assert conclude(run(), final, policy).dead

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.targets.endpoint import Endpoint, answering, run_of, saying
 
 from rota.core.errors import InvalidError, TargetError
+from rota.core.outcome import failure_of
 from rota.core.target import HttpTarget
 from rota.targets.http import BODY_LIMIT, HttpCall
 
@@ -172,6 +173,34 @@ def test_what_time_may_heal_is_transient(endpoint: Endpoint, call: HttpCall, sta
     assert str(status) in str(error)
     assert str(error).endswith(": try later")
     assert error.ids == {"schedule": "nightly", "run": "nightly@2026-11-21T02:30:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "120"}, 120),
+        ({"Retry-After": "0"}, 0),
+        ({"Retry-After": "9" * 400}, 86_400),
+        ({"Retry-After": "Sat, 21 Nov 2026 02:31:30 GMT", "Date": "Sat, 21 Nov 2026 02:30:00 GMT"}, 90),
+        ({"Retry-After": "Sat, 21 Nov 2026 02:29:00 GMT", "Date": "Sat, 21 Nov 2026 02:30:00 GMT"}, 0),
+        ({"Retry-After": "Sat, 21 Nov 2026 02:29:00 GMT", "Date": "today"}, 0),
+        ({"Retry-After": "-1"}, 0),
+        ({"Retry-After": "soon"}, 0),
+        ({}, 0),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_endpoint_may_ask_for_a_longer_wait(
+    endpoint: Endpoint, call: HttpCall, status: int, headers: dict[str, str], seconds: float
+) -> None:
+    endpoint.reply = answering(status, headers=headers)
+    error = failure(call, private(endpoint.url))
+    assert error.retry_after == failure_of(error).retry_after == seconds
+
+
+def test_no_wait_is_asked_for_before_what_is_final(endpoint: Endpoint, call: HttpCall) -> None:
+    endpoint.reply = answering(403, headers={"Retry-After": "120"})
+    assert failure(call, private(endpoint.url)).retry_after == 0
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 422, 451, 304])

@@ -101,11 +101,25 @@ class StoreVersionError(StoreError):
 
 
 class TargetError(RotaError):
-    """A firing failed. `transient` tells whether trying again can help."""
+    """A firing failed. `transient` tells whether trying again can help, `retry_after` how many seconds to wait at least
+    before that. types, frame: what the program that was called says of its own error: the names of its class, nearest
+    first, and the line it came from; empty if it says nothing."""
 
-    def __init__(self, message: str, *, transient: bool = True, **ids: str) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        transient: bool = True,
+        retry_after: float = 0.0,
+        types: tuple[str, ...] = (),
+        frame: str = "",
+        **ids: str,
+    ) -> None:
         super().__init__(message, **ids)
         self.transient = transient
+        self.retry_after = retry_after
+        self.types = types
+        self.frame = frame
 
 
 class SourceError(RotaError):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import msgspec
 
+from rota.core.errors import TargetError
+
 _MESSAGE = 2000
 
 
 class Failure(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """An exception as data. types: qualified names of the exception's class and its bases, nearest first. frame: the
-    innermost line of the user's code, such as "shop.py:12 in enrich". transient: whether another try can help."""
+    innermost line of the user's code, such as "shop.py:12 in enrich". transient: whether another try can help.
+    retry_after: seconds to wait at least before that."""
 
     types: tuple[str, ...]
     message: str
     frame: str = ""
     transient: bool = True
+    retry_after: float = 0.0
 
     @property
     def type(self) -> str:
@@ -26,13 +30,19 @@ class Failure(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 def failure_of(error: BaseException, frame: str = "") -> Failure:
-    """The failure that `error` amounts to."""
+    """The failure that `error` amounts to. What a TargetError says of an error elsewhere comes before its own class and
+    line."""
     names = tuple(
         f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
         for kind in type(error).__mro__
         if kind not in (object, BaseException)
     )
-    return Failure(names, str(error)[:_MESSAGE], frame, bool(getattr(error, "transient", True)))
+    message = str(error)[:_MESSAGE]
+    if isinstance(error, TargetError):
+        return Failure(
+            error.types + names, message, error.frame or frame, bool(error.transient), max(error.retry_after, 0.0)
+        )
+    return Failure(names, message, frame, bool(getattr(error, "transient", True)))
 
 
 def innermost_frame(error: BaseException) -> str:

@@ -51,7 +51,7 @@ def conclude(run: Run, result: Result, policy: Policy, *, cancelled: bool = Fals
     else:
         assert failure is not None
         again = run.spec.delivery == "at_least_once" and policy.retry.again(attempt, failure)
-        wait = policy.retry.delay(attempt, run.id)
+        wait = max(policy.retry.delay(attempt, run.id), failure.retry_after)
     if again:
         retry_at = result.finished + round(wait * 1000)
         return Settlement(run, attempt, result.started, result.finished, None, retry_at=retry_at, failure=failure)

@@ -19,6 +19,7 @@ import codecs
 import ssl
 from collections.abc import Mapping
 from contextlib import closing, suppress
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -40,6 +41,7 @@ _QUOTED = 200
 # Short: an endpoint that hangs up on an idle connection just as it is used again would fail a run for nothing.
 _KEEPALIVE = 1.0
 _IDLE_CONNECTIONS = 20
+_LONGEST_WAIT = 86_400.0
 
 _LATER = frozenset((408, 425, 429))
 _PLAIN = frozenset(("accept", "accept-language", "cache-control", "content-type", "host", "user-agent"))
@@ -95,7 +97,8 @@ class HttpCall:
         if not 200 <= status < 300:
             said = _quoted(_text(body, headers) or "", target.headers)
             transient = status in _LATER or status >= 500
-            raise failed(f"{_named(status)}{': ' + said if said else ''}", transient=transient)
+            wait = _retry_after(headers) if transient else 0.0
+            raise failed(f"{_named(status)}{': ' + said if said else ''}", transient=transient, retry_after=wait)
         return _answer(status, body, headers)
 
     def close(self) -> None:
@@ -110,15 +113,21 @@ def http_call(resolve: Resolve = system_resolve, tls: ssl.SSLContext | None = No
 
 
 class _MakeError(Protocol):
-    def __call__(self, message: str, *, transient: bool = True) -> TargetError: ...
+    def __call__(self, message: str, *, transient: bool = True, retry_after: float = 0.0) -> TargetError: ...
 
 
 def _failures(run: Run, target: HttpTarget) -> _MakeError:
     """What makes the errors of one call: they name the method and the origin, and carry the ids."""
     about = f"{target.method} {_origin(target)}"
 
-    def failed(message: str, *, transient: bool = True) -> TargetError:
-        return TargetError(f"{about}: {message}", transient=transient, schedule=run.schedule_id, run=run.id)
+    def failed(message: str, *, transient: bool = True, retry_after: float = 0.0) -> TargetError:
+        return TargetError(
+            f"{about}: {message}",
+            transient=transient,
+            retry_after=retry_after,
+            schedule=run.schedule_id,
+            run=run.id,
+        )
 
     return failed
 
@@ -191,6 +200,19 @@ def _answer(status: int, body: bytes, headers: Mapping[bytes, bytes]) -> bytes:
             with suppress(msgspec.DecodeError, ValueError, RecursionError):
                 answer["body"] = msgspec.json.decode(body)
     return msgspec.json.encode(answer)
+
+
+def _retry_after(headers: Mapping[bytes, bytes]) -> float:
+    """Seconds that the endpoint asks to wait before another try, at most a day; 0 if it asks nothing. A moment is taken
+    relative to the answer's own Date, so that no two clocks are compared."""
+    said = headers.get(b"retry-after", b"").strip().decode("latin-1")
+    if said.isascii() and said.isdigit():
+        return min(float(said), _LONGEST_WAIT)
+    try:
+        until, now = (parsedate_to_datetime(text) for text in (said, headers.get(b"date", b"").decode("latin-1")))
+        return min(max((until - now).total_seconds(), 0.0), _LONGEST_WAIT)
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def _named(status: int) -> str:
