@@ -82,6 +82,7 @@ class App:
         retry: Retry | None = None,
         timeout: float | None = None,
         delivery: Delivery = "at_least_once",
+        precise: bool = False,
         tags: Sequence[str] = (),
         description: str = "",
     ) -> Schedule:
@@ -104,6 +105,7 @@ class App:
             retry=retry,
             timeout=timeout,
             delivery=delivery,
+            precise=precise,
             tags=tags,
             description=description,
             owner=self.name,
@@ -126,6 +128,7 @@ class App:
         rate_limit: float | None = None,
         timeout: float | None = None,
         async_limit: int = 100,
+        worker_memory: int | None = None,
         notify: Sequence[object] = (),
     ) -> Batch:
         """Declare a batch: run `task` on every item of `source`, results to `sink`.
@@ -135,8 +138,9 @@ class App:
         `{run}` in it is the batch run's id. chunk_items: 1000 unless chunk_bytes is given. concurrency: worker
         processes, by default one a core. tolerated_failures: failed items, as a count or a percentage such as "5%".
         retry: None means the task's own. rate_limit: items a second. timeout: seconds for a batch run. async_limit:
-        coroutines at once in each worker, if the task is async. notify: targets that are told of completion and
-        failure. Raises InvalidError, ExistsError."""
+        coroutines at once in each worker, if the task is async. worker_memory: MB that each worker process may have;
+        an item that needs more is a dead letter. notify: targets that are told of completion and failure. Raises
+        InvalidError, ExistsError."""
         if name in self.batches:
             raise ExistsError("batch", name, f"declared twice in app {self.name!r}")
         target = parse_target(task if not isinstance(task, str) or ":" in task else f"task:{task}")
@@ -154,6 +158,7 @@ class App:
             rate_limit=rate_limit,
             timeout=timeout,
             async_limit=async_limit,
+            worker_memory=worker_memory,
             notify=tuple(parse_target(one) for one in notify),
         )
         self.batches[name] = declared

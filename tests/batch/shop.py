@@ -17,6 +17,7 @@ from rota.core.batch import Skip
 from rota.core.retry import Retry
 
 app = App("shop")
+KEPT: list[bytearray] = []
 HERE = os.environ.get("ROTA_TEST_PLACE", "/nonexistent")
 
 
@@ -85,6 +86,14 @@ def dies_once(item: dict[str, Any]) -> int:
         note.touch()
         os._exit(9)
     return int(item["id"])
+
+
+@app.task(retry=Retry(attempts=2, initial=0.001))
+def greedy(item: dict[str, Any]) -> int:
+    """Holds as many MB as the item says, and what items say is `kept`, for ever."""
+    wanted = bytearray(int(item.get("mb", 0)) << 20)
+    KEPT.append(bytearray(int(item.get("kept", 0)) << 20))
+    return len(wanted) >> 20
 
 
 @app.task(batch=True)

@@ -6,6 +6,7 @@ import pytest
 from tests.batch import shop
 from tests.batch.running import Place
 
+from rota.core.errors import InvalidError
 from rota.core.receipt import Counts
 
 
@@ -57,6 +58,40 @@ def test_the_item_that_kills_workers_is_found(place: Place, kill: str) -> None:
     assert all(it.failure.type == "rota.WorkerDied" for it in dead)
     assert "status 7" in dead[0].failure.message or "SIGSEGV" in dead[0].failure.message
     assert place.verify(run) == []
+
+
+def test_an_item_that_needs_more_memory_than_workers_may_have(place: Place) -> None:
+    items = [{"id": n, "mb": 500 if n == 17 else 5} for n in range(40)]
+    run = place.run(shop.greedy, place.lines(items), chunk_items=20, tolerated_failures=1, worker_memory=128)
+    assert (run.state, run.error, run.counts) == ("succeeded", "", Counts(40, 39, 1))
+    assert place.results() == [5] * 39
+    with place.client() as client:
+        [dead] = client.batches.dead_letters(run.id)
+    assert (dead.item, dead.failure.type) == (items[17], "rota.WorkerDied")
+    assert "over its memory limit of 128 MB" in dead.failure.message
+    assert place.verify(run) == []
+
+
+def test_memory_that_others_used_up_is_not_blamed_on_an_item(place: Place) -> None:
+    items = [{"id": n, "kept": 20} for n in range(16)]
+    run = place.run(shop.greedy, place.lines(items), chunk_items=4, concurrency=1, worker_memory=128)
+    assert (run.state, run.error, run.counts) == ("succeeded", "", Counts(16, 16))
+    assert run.retries > 0
+    assert place.verify(run) == []
+
+
+def test_without_a_limit_too_much_memory_fails_its_item_alone(place: Place) -> None:
+    items = [{"id": n, "mb": 1 << 40 if n == 3 else 1} for n in range(10)]
+    run = place.run(shop.greedy, place.lines(items), tolerated_failures=1)
+    with place.client() as client:
+        [dead] = client.batches.dead_letters(run.id)
+    assert (dead.failure.type, dead.attempts) == ("MemoryError", 2)
+
+
+@pytest.mark.parametrize("wrong", [0, 63, 1.5, True, "2 GB"])
+def test_a_memory_limit_that_is_none(place: Place, wrong: object) -> None:
+    with pytest.raises(InvalidError, match=r"worker_memory: .* is not allowed; a whole number from 64"):
+        place.batch(shop.double, place.orders(1), worker_memory=wrong)
 
 
 def test_a_death_that_does_not_repeat_costs_one_attempt(place: Place) -> None:

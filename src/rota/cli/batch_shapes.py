@@ -44,6 +44,7 @@ def batch_shape(run: BatchRun) -> Shape:
         "source": spec["source"],
         "sink": spec["sink"],
         "concurrency": run.spec.concurrency,
+        "worker_memory": run.spec.worker_memory,
         "tolerated_failures": str(run.spec.tolerated),
         "notify": [str(target) for target in run.spec.notify],
     }

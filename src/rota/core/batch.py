@@ -31,6 +31,8 @@ BatchState = Literal["pending", "running", "finishing", "succeeded", "failed", "
 BatchOutcome = Literal["succeeded", "failed", "cancelled"]
 Wish = Literal["run", "pause", "cancel"]
 BATCH_OUTCOMES: tuple[BatchOutcome, ...] = ("succeeded", "failed", "cancelled")
+LEAST_MEMORY = 64
+"""MB. A worker has 25 MB before it imports anything of the user's."""
 LONGEST_NAME = 80
 """Shorter than other ids: the runs that notify are named after the batch and the outcome."""
 
@@ -53,7 +55,8 @@ class BatchKey(NamedTuple):
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """A declared batch. source, sink: a path or what `rota.Jsonl`, `rota.Parts` ... make; a source may be a generator
     function. retry: None means the task's own. rate_limit: items a second. timeout: seconds for the batch run.
-    async_limit: coroutines at once in each worker, if the task is async."""
+    async_limit: coroutines at once in each worker, if the task is async. worker_memory: MB of memory that each worker
+    process may have; None means no limit."""
 
     name: str
     task: str
@@ -66,6 +69,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit: float | None = None
     timeout: float | None = None
     async_limit: int = 100
+    worker_memory: int | None = None
     notify: tuple[AnyTarget, ...] = ()
 
     def __post_init__(self) -> None:
@@ -78,6 +82,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         if self.timeout is not None:
             check_number("timeout", self.timeout, 0, 31_536_000, above=True)
         check_number("async_limit", self.async_limit, 1, 100_000, whole=True)
+        if self.worker_memory is not None:
+            check_number("worker_memory", self.worker_memory, LEAST_MEMORY, 1 << 24, whole=True)
         if self.retry is not None and not isinstance(self.retry, Retry):
             raise InvalidError("retry", self.retry, "a rota.Retry")
 
@@ -107,6 +113,7 @@ class BatchSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rate_limit: float | None = None
     timeout: float | None = None
     async_limit: int = 100
+    worker_memory: int | None = None
     notify: tuple[AnyTarget, ...] = ()
     payload: bytes = NULL
 

@@ -62,6 +62,7 @@ def new_run(
         rate_limit=batch.rate_limit,
         timeout=batch.timeout,
         async_limit=batch.async_limit,
+        worker_memory=batch.worker_memory,
         notify=batch.notify,
         payload=payload,
     )

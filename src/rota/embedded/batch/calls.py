@@ -44,6 +44,10 @@ class Ended(NamedTuple):
     retries: int
 
 
+class OverMemoryError(BaseException):
+    """The memory that this worker may have is used up; what it still does cannot be relied upon."""
+
+
 class _Gone:
     """Stands where an item has no result."""
 
@@ -61,11 +65,21 @@ def described(error: BaseException) -> tuple[Failure, str]:
 class Calls:
     """How the items of one batch run are attempted in this process. key: makes the jitter of retries differ."""
 
-    def __init__(self, task: Task[..., object], retry: Retry | None, *, key: str, text: bool, async_limit: int) -> None:
+    def __init__(
+        self,
+        task: Task[..., object],
+        retry: Retry | None,
+        *,
+        key: str,
+        text: bool,
+        async_limit: int,
+        limited_memory: bool = False,
+    ) -> None:
         self._task = task
         self._retry = retry or task.retry
         self._key = key
         self._async_limit = async_limit
+        self._limited_memory = limited_memory
         self._validate = validator(task.schema, text=text)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pacer = _Pacer()
@@ -80,6 +94,7 @@ class Calls:
             if isinstance(error, Skip):
                 skipped += 1
             else:
+                self._check_memory(error)
                 failed.append((at, error))
         dead: list[Dead] = []
         retries = 0
@@ -90,6 +105,12 @@ class Calls:
             return Ended(results, None, [], 0, retries)
         at_all = [at for at, result in enumerate(results) if result is not _GONE]
         return Ended([results[at] for at in at_all], at_all, sorted(dead), skipped, retries)
+
+    def _check_memory(self, error: BaseException) -> None:
+        """Under a limit, an item that wants more memory is one that kills its worker: memory that was used up by others
+        must not be blamed on it, so it is attempted again in a new process, in the end alone."""
+        if self._limited_memory and isinstance(error, MemoryError):
+            raise OverMemoryError from error
 
     def _first(
         self, values: Sequence[object], results: list[object], pace: float
@@ -215,6 +236,7 @@ class Calls:
         skipped = retries = 0
 
         def judge(at: int, attempt: int, error: BaseException) -> None:
+            self._check_memory(error)
             failure, field = described(error)
             if self._retry.again(attempt, failure):
                 wait = self._retry.delay(attempt, f"{self._key}/{base + at}")

@@ -362,6 +362,7 @@ def setup_of(run: BatchRun, tasks: Mapping[str, Task[..., Any]]) -> Setup:
         lock=str(Places(run.place).lock),
         retry=spec.retry,
         async_limit=spec.async_limit,
+        memory=spec.worker_memory,
     )
 
 

@@ -21,7 +21,7 @@ JobKind = Literal["whole", "count", "stretch", "assemble", "sample"]
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Sent once, first. module, file: where the task is defined. path, environ, cwd: the engine's. lock: the file that
     every
-    worker of the batch run holds shared as long as it lives."""
+    worker of the batch run holds shared as long as it lives. memory: MB that the worker may have."""
 
     name: str
     created: int
@@ -37,6 +37,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     lock: str
     retry: Retry | None
     async_limit: int
+    memory: int | None = None
 
 
 class Redo(msgspec.Struct, frozen=True):

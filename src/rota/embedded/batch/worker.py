@@ -13,6 +13,7 @@ import fcntl
 import importlib
 import importlib.util
 import os
+import resource
 import select
 import signal
 import socket
@@ -29,12 +30,14 @@ from rota.core.current import CURRENT, CurrentRun
 from rota.core.errors import NotFoundError
 from rota.core.outcome import failure_of, innermost_frame
 from rota.core.task import Task
-from rota.embedded.batch.calls import Calls
+from rota.embedded.batch.calls import Calls, OverMemoryError
 from rota.embedded.batch.chunk_work import ChunkWork
 from rota.embedded.batch.messages import READY, Report, Setup, decode_job, decode_setup, encode
 from rota.embedded.batch.places import Places
 
 ORPHANED = 3
+OVER_MEMORY = 4
+"""Exit statuses."""
 
 
 class _Signal:
@@ -53,8 +56,10 @@ def work(descriptor: int, lifeline: int) -> None:
     setup = decode_setup(lines.readline())
     try:
         lock = _lock(setup.lock, lifeline)
+        _limit_memory(setup.memory)
         work = _prepare(setup)
     except BaseException as error:  # noqa: BLE001 the engine is told, and decides
+        _end_if_over_memory(error, setup)
         failure = failure_of(error, innermost_frame(error))
         channel.sendall(encode(Report(READY, fatal=failure)) + b"\n")
         return
@@ -64,12 +69,26 @@ def work(descriptor: int, lifeline: int) -> None:
         token = _enter(setup)
         try:
             report = work.do(job)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 see above
+        except (Exception, SystemExit, OverMemoryError) as error:  # noqa: BLE001 see above
+            _end_if_over_memory(error, setup)
             report = Report(job.id, fatal=failure_of(error, innermost_frame(error)))
         finally:
             CURRENT.reset(token)
         channel.sendall(encode(report) + b"\n")
     os.close(lock)
+
+
+def _limit_memory(megabytes: int | None) -> None:
+    """Of what this process may write to, as `VmData` in /proc shows it: code, and address space that is only reserved,
+    do not count."""
+    if megabytes is not None:
+        most = megabytes << 20
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def _end_if_over_memory(error: BaseException, setup: Setup) -> None:
+    if setup.memory is not None and isinstance(error, MemoryError | OverMemoryError):
+        os._exit(OVER_MEMORY)
 
 
 def _follow(lifeline: int) -> None:
@@ -96,7 +115,14 @@ def _prepare(setup: Setup) -> ChunkWork:
     run = CurrentRun(setup.name, setup.created, 1, _Signal())
     sink.prepare(run.id)
     text = setup.source.get("type") == "csv"
-    calls = Calls(find_task(setup), setup.retry, key=run.id, text=text, async_limit=setup.async_limit)
+    calls = Calls(
+        find_task(setup),
+        setup.retry,
+        key=run.id,
+        text=text,
+        async_limit=setup.async_limit,
+        limited_memory=setup.memory is not None,
+    )
     return ChunkWork(source, sink, calls, places)
 
 

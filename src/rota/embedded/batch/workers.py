@@ -18,6 +18,7 @@ from typing import NamedTuple
 from rota.core.outcome import Failure
 from rota.embedded.batch.forge import Forge
 from rota.embedded.batch.messages import READY, Job, Report, Setup, decode_report, encode
+from rota.embedded.batch.worker import OVER_MEMORY
 
 DEEPEST = 8
 _SHORT, _LONG = 0.02, 0.25
@@ -52,6 +53,7 @@ class _Worker:
         ours, theirs = socket.socketpair()
         with theirs:
             self._forge = forge
+            self._memory = setup.memory
             self._pid = forge.fork(theirs.fileno(), lifeline.reading)
         self.channel = ours
         self.channel.sendall(encode(setup) + b"\n")
@@ -84,6 +86,8 @@ class _Worker:
         """Wait for its end, which is certain, for it has closed its channel or was killed; answers how it ended."""
         code = self._forge.wait(self._pid)
         self.channel.close()
+        if code == OVER_MEMORY and self._memory is not None:
+            return f"over its memory limit of {self._memory} MB"
         if code >= 0:
             return f"exit status {code}"
         try:
