@@ -13,6 +13,7 @@ from rota.cli.options import (
     Description,
     Json,
     Payload,
+    Precise,
     RetryAttempts,
     RetryFactor,
     RetryInitial,
@@ -44,6 +45,7 @@ def at(
     id: Id = None,
     timeout: Timeout = None,
     delivery: Delivery = None,
+    precise: Precise = None,
     tag: Tag = None,
     description: Description = None,
     retry_attempts: RetryAttempts = None,
@@ -59,6 +61,7 @@ def at(
     options = given(
         timeout=None if timeout is None else number_or_none("timeout", timeout),
         delivery=delivery,
+        precise=precise,
         tags=tag,
         description=description,
         retry=retry_policy(retry_attempts, retry_initial, retry_factor, retry_maximum, retry_jitter),

@@ -123,6 +123,7 @@ def policies(
     max_executions: str | None,
     timeout: str | None,
     delivery: str | None,
+    precise: bool | None,
     tags: list[str] | None,
     description: str | None,
     retry: tuple[str | None, str | None, str | None, str | None, str | None],
@@ -133,6 +134,7 @@ def policies(
         grace=None if grace is None else number("grace", grace),
         overlap=overlap,
         delivery=delivery,
+        precise=precise,
         tags=tags,
         description=description,
     )

@@ -75,6 +75,10 @@ Timeout = Annotated[
     str | None, typer.Option("--timeout", metavar="SECONDS", help='For one attempt; "none": the task\'s.')
 ]
 Delivery = Annotated[str | None, typer.Option("--delivery", help="at_least_once or at_most_once.")]
+Precise = Annotated[
+    bool | None,
+    typer.Option("--precise/--no-precise", help="Start within milliseconds on AWS too.", show_default=False),
+]
 Tag = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Repeatable.")]
 Description = Annotated[str | None, typer.Option("--description", metavar="TEXT")]
 RetryAttempts = Annotated[

@@ -31,7 +31,7 @@ from rota.service.schedules import check_task
 from rota.service.sync import SyncReport, sync
 
 _SPECS = 1000
-_SpecKey = tuple[object, Retry | None, float | None, Delivery]
+_SpecKey = tuple[object, Retry | None, float | None, Delivery, bool]
 
 
 def _nothing() -> None:
@@ -90,6 +90,7 @@ class Client:
         retry: Retry | None = None,
         timeout: float | None = None,
         delivery: Delivery = "at_least_once",
+        precise: bool = False,
         tags: Sequence[str] = (),
         description: str = "",
     ) -> str:
@@ -97,7 +98,8 @@ class Client:
         once), and answer the run id.
 
         Without an id this is a run and no more: the cheapest thing there is. With one it is a schedule, which can be
-        listed, paused, updated and deleted; then an id that is taken raises ExistsError. timeout: seconds."""
+        listed, paused, updated and deleted; then an id that is taken raises ExistsError. timeout: seconds. precise: on
+        AWS too it starts within milliseconds, not within a second."""
         at = when_ms("when", when)
         if id is not None:
             trigger = At(when)
@@ -109,6 +111,7 @@ class Client:
                 retry=retry,
                 timeout=timeout,
                 delivery=delivery,
+                precise=precise,
                 tags=tags,
                 description=description,
             )
@@ -116,7 +119,7 @@ class Client:
             return Run(id, made.state.next_tick, at, made.schedule.spec).id
         if tags or description:
             raise InvalidError("tags", (*tags, description), "tags and description only together with an id")
-        spec = self._spec(target, retry, timeout, delivery)
+        spec = self._spec(target, retry, timeout, delivery, precise)
         run = Run(self._ids.new(), at, at, spec, encode_payload(payload))
         self._runs_store.accept((run,))
         self._notify()
@@ -130,10 +133,11 @@ class Client:
         retry: Retry | None = None,
         timeout: float | None = None,
         delivery: Delivery = "at_least_once",
+        precise: bool = False,
     ) -> list[str]:
         """One-offs in bulk: rows of (when, payload). One transaction, all or none; answers the run ids in the same
         order. It takes about 300 bytes of memory a row while it runs, so cut what has more than some millions."""
-        spec = self._spec(target, retry, timeout, delivery)
+        spec = self._spec(target, retry, timeout, delivery, precise)
         given = rows if isinstance(rows, Sequence) else list(rows)
         runs = []
         for id, (when, payload) in zip(self._ids.new_many(len(given)), given, strict=True):
@@ -172,23 +176,35 @@ class Client:
     ) -> None:
         self.close()
 
-    def _spec(self, target: object, retry: Retry | None, timeout: float | None, delivery: Delivery) -> RunSpec:
+    def _spec(
+        self, target: object, retry: Retry | None, timeout: float | None, delivery: Delivery, precise: bool
+    ) -> RunSpec:
         """The checked spec of such a run; the same object for the same arguments, so that many runs share one."""
-        key = (target, retry, timeout, delivery)
+        key = (target, retry, timeout, delivery, precise)
         try:
             known = self._specs.get(key)
         except TypeError:  # a target with headers has no hash
-            return self._new_spec(target, retry, timeout, delivery)
+            return self._new_spec(target, retry, timeout, delivery, precise)
         if known is None:
-            known = self._new_spec(target, retry, timeout, delivery)
+            known = self._new_spec(target, retry, timeout, delivery, precise)
             if len(self._specs) >= _SPECS:
                 self._specs.clear()
             self._specs[key] = known
         return known
 
-    def _new_spec(self, target: object, retry: Retry | None, timeout: float | None, delivery: Delivery) -> RunSpec:
+    def _new_spec(
+        self, target: object, retry: Retry | None, timeout: float | None, delivery: Delivery, precise: bool
+    ) -> RunSpec:
         parsed = parse_target(target)
         check_task(parsed, self._tasks)
         # A schedule checks all that runs and schedules have in common.
-        checked = Schedule(id="one-off", trigger=At(0), target=parsed, retry=retry, timeout=timeout, delivery=delivery)
+        checked = Schedule(
+            id="one-off",
+            trigger=At(0),
+            target=parsed,
+            retry=retry,
+            timeout=timeout,
+            delivery=delivery,
+            precise=precise,
+        )
         return checked.spec

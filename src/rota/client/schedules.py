@@ -44,6 +44,7 @@ class ScheduleChanges(TypedDict, total=False):
     retry: Retry | None
     timeout: float | None
     delivery: Delivery
+    precise: bool
     tags: Sequence[str]
     description: str
 
@@ -82,13 +83,15 @@ class Schedules:
         retry: Retry | None = None,
         timeout: float | None = None,
         delivery: Delivery = "at_least_once",
+        precise: bool = False,
         tags: Sequence[str] = (),
         description: str = "",
     ) -> StoredSchedule:
         """Store a schedule; its first tick is the first one after now (a one-off in the past fires at once).
 
         target: a task, a target value, or a text such as "queue:NAME" or a URL. payload: JSON, at most 256 KiB. grace,
-        timeout: seconds. Raises InvalidError, NeverFiresError, ExistsError; then nothing is stored."""
+        timeout: seconds. precise: within milliseconds on AWS too. Raises InvalidError, NeverFiresError, ExistsError; then
+        nothing is stored."""
         made = define_schedule(
             id,
             trigger,
@@ -101,6 +104,7 @@ class Schedules:
             retry=retry,
             timeout=timeout,
             delivery=delivery,
+            precise=precise,
             tags=tags,
             description=description,
         )

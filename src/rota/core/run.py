@@ -38,12 +38,14 @@ class RunKey(NamedTuple):
 
 
 class RunSpec(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What many runs have in common. retry, timeout (seconds): None means the task's own."""
+    """What many runs have in common. retry, timeout (seconds): None means the task's own.
+    precise: start within milliseconds, also where that costs more."""
 
     target: AnyTarget
     retry: Retry | None = None
     timeout: float | None = None
     delivery: Delivery = "at_least_once"
+    precise: bool = False
 
 
 class Run(msgspec.Struct, frozen=True, gc=False):

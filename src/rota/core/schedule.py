@@ -30,7 +30,9 @@ def _one_of(field: str, value: object, kind: object) -> None:
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A definition. payload: JSON bytes. grace: seconds a tick may be late before it counts as a misfire. retry,
-    timeout (seconds): None means the task's own. owner: the app that declares it, or "" if made by hand."""
+    timeout (seconds): None means the task's own. precise: start within
+    milliseconds of the time, where the engine otherwise rounds it up to a second. owner: the app that declares it, or
+    "" if made by hand."""
 
     id: str
     trigger: AnyTrigger
@@ -43,6 +45,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry: Retry | None = None
     timeout: float | None = None
     delivery: Delivery = "at_least_once"
+    precise: bool = False
     tags: tuple[str, ...] = ()
     description: str = ""
     owner: str = ""
@@ -55,6 +58,9 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         _one_of("overlap", self.overlap, Overlap)
         _one_of("delivery", self.delivery, Delivery)
         check_number("grace", self.grace, 0, 31_536_000)
+        precise: object = self.precise
+        if not isinstance(precise, bool):
+            raise InvalidError("precise", precise, "True or False")
         if self.max_executions is not None:
             check_number("max_executions", self.max_executions, 1, 2**53, whole=True)
         if self.timeout is not None:
@@ -79,7 +85,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def spec(self) -> RunSpec:
-        return RunSpec(self.target, self.retry, self.timeout, self.delivery)
+        return RunSpec(self.target, self.retry, self.timeout, self.delivery, self.precise)
 
 
 class Pause(msgspec.Struct, frozen=True):
