@@ -1,0 +1,1 @@
+"""The engine on AWS: Lambda, SQS, DynamoDB, Step Functions, EventBridge."""
