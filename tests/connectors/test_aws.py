@@ -21,6 +21,7 @@ from rota.connectors.s3 import key_pattern
 from rota.core.chunk import Chunk, ChunkSize, Origin
 from rota.core.errors import ConflictError, InvalidError, SourceError, StoreError
 from rota.ports.source import read_all
+from rota.testing.emulator import Emulator
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -29,8 +30,8 @@ VALUES: list[object] = [{"n": i} for i in range(100)]
 
 
 @pytest.fixture
-def s3(aws: str) -> Any:
-    client = boto3.client("s3", endpoint_url=aws)
+def s3(aws: Emulator) -> Any:
+    client = boto3.client("s3", endpoint_url=aws.url)
     client.create_bucket(Bucket="bucket")
     return client
 
@@ -140,8 +141,8 @@ def test_part_objects(s3: Any, kind: str) -> None:
 
 
 @pytest.fixture
-def table(aws: str) -> Any:
-    client = boto3.client("dynamodb", endpoint_url=aws)
+def table(aws: Emulator) -> Any:
+    client = boto3.client("dynamodb", endpoint_url=aws.url)
     client.create_table(
         TableName="table",
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],

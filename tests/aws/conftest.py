@@ -1,0 +1,5 @@
+"""AWS on this machine for these tests: one emulator a session, empty before each test that asks for `aws`."""
+
+from rota.testing.emulator.fixtures import aws, emulator
+
+__all__ = ["aws", "emulator"]
