@@ -131,15 +131,14 @@ class Pool:
                 continue
             run = attempt.run
             attempt.started = started = clock.now()
-            seconds = self._timeout(run)
-            if seconds is not None:
-                attempt.deadline = started + round(seconds * 1000)
-            running[attempt.key] = attempt
             task = self._task(run)
             if isinstance(task, Task) and task.is_async:
+                running[attempt.key] = attempt
                 if self._start_coroutine(task, attempt):
                     continue
                 return
+            self._set_deadline(attempt)
+            running[attempt.key] = attempt
             try:
                 if isinstance(task, Task):
                     value = run_task(task, run, attempt)
@@ -153,6 +152,11 @@ class Pool:
             if not self._end(attempt):
                 return  # given up, and another thread in its place
             self._report(attempt, result)
+
+    def _set_deadline(self, attempt: Attempt) -> None:
+        seconds = self._timeout(attempt.run)
+        if seconds is not None:
+            attempt.deadline = attempt.started + round(seconds * 1000)
 
     def _task(self, run: Run) -> Task[..., object] | Exception | None:
         target = run.spec.target
@@ -173,9 +177,6 @@ class Pool:
     def _start_coroutine(self, task: Task[..., object], attempt: Attempt) -> bool:
         """False if it was given up, and this thread with it, while it waited for its turn."""
         self._coroutines.acquire()
-        if attempt.over:
-            self._coroutines.release()
-            return False
         loop, going = self._event_loop(), list[asyncio.Task[Result]]()
 
         def begin() -> None:
@@ -185,8 +186,12 @@ class Pool:
         def cancel() -> None:
             going[0].cancel()
 
-        loop.call_soon_threadsafe(begin)
-        attempt.stop = lambda: loop.call_soon_threadsafe(cancel)
+        with self._lock:  # whoever gives it up finds either this thread waiting, or how to stop the coroutine
+            if attempt.over:
+                self._coroutines.release()
+                return False
+            loop.call_soon_threadsafe(begin)
+            attempt.stop = lambda: loop.call_soon_threadsafe(cancel)
         if attempt.cancel:
             attempt.stop()
         return True
@@ -194,6 +199,8 @@ class Pool:
     async def _await(self, task: Task[..., object], attempt: Attempt) -> Result:
         run = attempt.run
         CURRENT.set(CurrentRun(run.schedule_id, run.scheduled, run.attempt + 1, attempt))
+        attempt.started = self._clock.now()
+        self._set_deadline(attempt)
         try:
             value = await task.function(*arguments(task, run))  # type: ignore[misc]
             return Result(attempt.started, self._clock.now(), kept(value))
@@ -232,11 +239,13 @@ class Pool:
         if not self._end(attempt):
             return False
         attempt.cancel = True
-        if attempt.stop is not None:
-            attempt.stop()
-            return True
         with self._lock:
-            self._threads -= 1
+            stop = attempt.stop
+            if stop is None:
+                self._threads -= 1
+        if stop is not None:
+            stop()
+            return True
         self.put(())
         return True
 
