@@ -9,7 +9,8 @@ it, each in a process of its own with the same JSON library and task:
 - `Pool.imap_unordered(chunksize=1000)` over the lines of the file, a process a core; items are decoded and results
   encoded in its workers, and the results go to one file. Nothing is synced, and a crash loses everything.
 - a bare loop in one process, item by item; and one that decodes item by item and encodes a thousand results at once,
-  as rota does. rota's rate is divided by the cores here.
+  as rota does. rota's rate is divided by the cores here, so the loop is also run once a core, all at the same time:
+  virtual cores that share a real one are each slower when both are busy.
 - rota's own planner and workers with the ledger off: parts are written, nothing is marked, synced or proven.
 
 Memory is the resident memory of the whole process tree, summed, so that a page that processes share is counted once for
@@ -195,12 +196,23 @@ def bare_blocks(folder: Path, source: Path, _chunk: int) -> Measured:
     return {"items": items, "seconds": perf_counter() - begin}
 
 
+def bare_loops(folder: Path, source: Path, _chunk: int) -> Measured:
+    """A loop on each core, all over the same items; the time of a loop, in the mean."""
+    with multiprocessing.get_context("fork").Pool(CORES) as pool:
+        places = [folder / str(number) for number in range(CORES)]
+        for place in places:
+            place.mkdir()
+        loops = pool.starmap(bare_loop, [(place, source, 0) for place in places], chunksize=1)
+    return {"items": loops[0]["items"], "seconds": sum(loop["seconds"] for loop in loops) / CORES}
+
+
 WAYS: dict[str, Callable[[Path, Path, int], Measured]] = {
     "rota": with_rota,
     "served": lambda folder, source, chunk: with_rota(folder, source, chunk, serving=0.5),
     "off": without_ledger,
     "pool": with_pool,
     "loop": bare_loop,
+    "loops": bare_loops,
     "blocks": bare_blocks,
 }
 
@@ -253,7 +265,7 @@ def main() -> None:
         source = folder / "items.jsonl"
         write_items(source, ITEMS)
         ways = {f"{way} {chunk}": (way, chunk) for chunk in CHUNKS for way in ("rota", "served", "off")}
-        ways |= {way: (way, 0) for way in ("pool", "loop", "blocks")}
+        ways |= {way: (way, 0) for way in ("pool", "loop", "loops", "blocks")}
         turns = {
             name: lambda way=way, chunk=chunk: apart(way, source, ITEMS, chunk) for name, (way, chunk) in ways.items()
         }
@@ -278,8 +290,9 @@ def compare(found: dict[str, list[Measured]], chunk: int) -> None:
     show(about, "items a second", {"rota": of(rota), **peers})
     served = {"rota": of(f"served {chunk}"), "multiprocessing.Pool, not durable": of("pool")}
     show(f"{about}, engine already serving", "items a second", served)
-    core = {"rota": [rate / CORES for rate in of(rota)], "bare loop": of("loop"), "bare loop, blocks": of("blocks")}
-    show(f"{about}, a core of {CORES}", "items a second", core)
+    loops = {"bare loop on every core": of("loops"), "bare loop": of("loop"), "bare loop, blocks": of("blocks")}
+    for name, way in ((f"a core of {CORES}", rota), (f"engine already serving, a core of {CORES}", f"served {chunk}")):
+        show(f"{about}, {name}", "items a second", {"rota": [rate / CORES for rate in of(way)], **loops})
     memory = {"rota": of(rota, "memory"), "multiprocessing.Pool": of("pool", "memory")}
     show(f"{about}, whole tree", "MB resident", memory, more_is_better=False)
     pairs = list(zip(of(rota, "marked"), of(rota, "seconds"), of(off, "seconds"), strict=True))
