@@ -90,8 +90,8 @@ class Schedules:
         """Store a schedule; its first tick is the first one after now (a one-off in the past fires at once).
 
         target: a task, a target value, or a text such as "queue:NAME" or a URL. payload: JSON, at most 256 KiB. grace,
-        timeout: seconds. precise: within milliseconds on AWS too. Raises InvalidError, NeverFiresError, ExistsError; then
-        nothing is stored."""
+        timeout: seconds. precise: within milliseconds on AWS too. Raises InvalidError, NeverFiresError or ExistsError;
+        then nothing is stored."""
         made = define_schedule(
             id,
             trigger,
