@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rota.ports.clock import Clock
     from rota.service.batches import Surroundings
     from rota.targets.http import HttpCall
+    from rota.testing.emulator import Emulator
 
 DEFAULT_URL = "sqlite:///rota.db"
 _URLS = "sqlite:///FILE (three slashes for a relative path, four for an absolute one)"
@@ -123,6 +124,13 @@ def excluded_dates(path: str) -> tuple[str, ...]:
     from rota.connectors.calendar import excluded_dates as read
 
     return read(path)
+
+
+def emulator(port: int) -> Emulator:
+    """AWS on this machine, not yet started: a context manager. port: 0 for a free one."""
+    from rota.testing.emulator import Emulator
+
+    return Emulator(port)
 
 
 def actor() -> str:

@@ -12,6 +12,7 @@ from rota.cli.batch import group as batch
 from rota.cli.cron import group as cron
 from rota.cli.db import group as db
 from rota.cli.dead import group as dead
+from rota.cli.emulator import emulator
 from rota.cli.options import AS_JSON
 from rota.cli.output import print_error
 from rota.cli.queue import group as queue
@@ -42,6 +43,7 @@ app: typer.Typer = typer.Typer(
 )
 app.command("serve")(serve)
 app.command("at")(at)
+app.command("emulator")(emulator)
 app.add_typer(schedule)
 app.add_typer(run)
 app.add_typer(batch)

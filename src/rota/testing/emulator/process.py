@@ -99,6 +99,11 @@ class Emulator:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._process = self._http = None
 
+    def check(self) -> None:
+        """RotaError if it has ended by itself."""
+        if self._process is None or self._process.poll() is not None:
+            raise RotaError(f"the emulator has ended: {self.log().strip()[-2000:]}")
+
     def environment(self) -> dict[str, str]:
         """What AWS's libraries and tools read to use it."""
         return {
