@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from rota.app import App
-from rota.core.errors import InvalidError, NotFoundError
+from rota.core.errors import InvalidError, NotFoundError, TargetError
 from rota.core.run import Run
 from rota.ports.clock import Clock
 
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from rota.client import Client
     from rota.core.batch import BatchRun
     from rota.core.estimate import Estimate
+    from rota.core.outcome import Result
     from rota.embedded.batch.foreground import Foreground
     from rota.embedded.batch.sampling import Plan
     from rota.embedded.serving import Serving
     from rota.embedded.settings import Settings
     from rota.embedded.sqlite.file import SqliteFile
-    from rota.ports.clock import Clock
+    from rota.ports.target import TargetCall
     from rota.service.batches import Surroundings
+    from rota.targets.aws import AwsCall, Clients
     from rota.targets.http import HttpCall
     from rota.testing.emulator import Emulator
 
@@ -145,7 +147,7 @@ def actor() -> str:
 def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> Serving:
     """An engine for `app` on the store at `url`, not yet started: use it as a context manager, or call start and stop.
     StoreLockedError if another server has the file."""
-    from rota.core.target import BatchTarget, HttpTarget, QueueTarget
+    from rota.core.target import StepFunctionsTarget
     from rota.embedded.batch.host import BatchHost
     from rota.embedded.batch.target import batch_call
     from rota.embedded.engine import Engine
@@ -153,7 +155,6 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
     from rota.embedded.serving import Serving
     from rota.embedded.sqlite.file import SqliteFile
     from rota.system import SystemClock
-    from rota.targets.queue import queue_call
 
     path, found = settings_of(url, settings)
     served = app or App("rota")
@@ -164,11 +165,12 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
         lock.release()
         raise
 
-    http = _HttpOnDemand()
+    http, aws = _HttpOnDemand(), _AwsOnDemand(found.workers)
 
     def release() -> None:
         host.stop(0)
         http.close()
+        aws.close()
         file.close()
         lock.release()
 
@@ -179,14 +181,11 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
         runs=file.runs,
         clock=clock,
         tasks=served.tasks,
-        calls={
-            QueueTarget: queue_call(file.queues, clock),
-            HttpTarget: http,
-            BatchTarget: batch_call(file.batches, served.batches, around, clock, host.wake),
-        },
+        calls=_calls(file, clock, http, aws, batch_call(file.batches, served.batches, around, clock, host.wake)),
         settings=found,
         changed=file.database.version,
         release=release,
+        inquiries={StepFunctionsTarget: aws.inquire},
     )
 
     def wake() -> None:
@@ -198,13 +197,11 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
 
 def foreground(url: str, app: App, **settings: Any) -> Foreground:
     """What carries out one batch run in this process. StoreLockedError if a server has the file."""
-    from rota.core.target import BatchTarget, HttpTarget, QueueTarget
     from rota.embedded.batch.foreground import Foreground
     from rota.embedded.batch.target import batch_call
     from rota.embedded.lock import ServerLock
     from rota.embedded.sqlite.file import SqliteFile
     from rota.system import SystemClock
-    from rota.targets.queue import queue_call
 
     path, found = settings_of(url, settings)
     lock = ServerLock(path)
@@ -213,10 +210,11 @@ def foreground(url: str, app: App, **settings: Any) -> Foreground:
     except BaseException:
         lock.release()
         raise
-    http, clock, around = _HttpOnDemand(), SystemClock(), _around(file)
+    http, aws, clock, around = _HttpOnDemand(), _AwsOnDemand(1), SystemClock(), _around(file)
 
     def release() -> None:
         http.close()
+        aws.close()
         file.close()
         lock.release()
 
@@ -229,15 +227,26 @@ def foreground(url: str, app: App, **settings: Any) -> Foreground:
         batches=file.batches,
         runs=file.runs,
         clock=clock,
-        calls={
-            QueueTarget: queue_call(file.queues, clock),
-            HttpTarget: http,
-            BatchTarget: batch_call(file.batches, app.batches, around, clock, wake),
-        },
+        calls=_calls(file, clock, http, aws, batch_call(file.batches, app.batches, around, clock, wake)),
         changed=file.database.version,
         release=release,
     )
     return made
+
+
+def _calls(
+    file: SqliteFile, clock: Clock, http: _HttpOnDemand, aws: _AwsOnDemand, batch: TargetCall
+) -> dict[type, TargetCall]:
+    """How each kind of target but tasks is carried out."""
+    from rota.core.target import BatchTarget, HttpTarget, LambdaTarget, QueueTarget, SqsTarget, StepFunctionsTarget
+    from rota.targets.queue import queue_call
+
+    return {
+        QueueTarget: queue_call(file.queues, clock),
+        BatchTarget: batch,
+        HttpTarget: http,
+        **dict.fromkeys((LambdaTarget, SqsTarget, StepFunctionsTarget), aws),
+    }
 
 
 def plan_batch(run: BatchRun, app: App) -> Plan:
@@ -280,6 +289,55 @@ class _HttpOnDemand:
     def close(self) -> None:
         if self._call is not None:
             self._call.close()
+
+
+class _AwsOnDemand:
+    """The targets on AWS, made when one is first used: boto3 takes longer to load than the engine to start.
+    connections: how many threads may call at once."""
+
+    def __init__(self, connections: int) -> None:
+        self._lock = threading.Lock()
+        self._connections = connections
+        self._clients: Clients | None = None
+        self._calls: dict[type, AwsCall] = {}
+
+    def __call__(self, run: Run) -> bytes | None:
+        return self._call(run)(run)
+
+    def inquire(self, run: Run) -> Result | None:
+        return self._call(run).inquire(run)
+
+    def _call(self, run: Run) -> AwsCall:
+        with self._lock:
+            if not self._calls:
+                self._make(run)
+        return self._calls[type(run.spec.target)]
+
+    def _make(self, run: Run) -> None:
+        from rota.core.target import LambdaTarget, SqsTarget, StepFunctionsTarget
+
+        try:
+            from rota.targets.aws import Clients
+            from rota.targets.lambda_function import LambdaCall
+            from rota.targets.sqs import SqsCall
+            from rota.targets.stepfunctions import StepFunctionsCall
+        except ModuleNotFoundError as error:
+            raise TargetError(
+                f"{run.spec.target} needs boto3, which `pip install 'rota[aws]'` brings",
+                transient=False,
+                schedule=run.schedule_id,
+                run=run.id,
+            ) from error
+        self._clients = clients = Clients(self._connections)
+        self._calls = {
+            LambdaTarget: LambdaCall(clients),
+            SqsTarget: SqsCall(clients),
+            StepFunctionsTarget: StepFunctionsCall(clients),
+        }
+
+    def close(self) -> None:
+        if self._clients is not None:
+            self._clients.close()
 
 
 def load_app(name: str) -> App:

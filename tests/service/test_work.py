@@ -6,9 +6,10 @@ import pytest
 
 from rota.core.outcome import Failure, Result
 from rota.core.retry import NEVER, Retry
-from rota.core.run import Delivery, Run, RunSpec
+from rota.core.run import Claim, Delivery, Run, RunSpec
 from rota.core.target import TaskTarget
-from rota.service.work import CRASHES, Policy, conclude
+from rota.service.work import CRASHES, Policy, conclude, no_task_policy, recover
+from rota.testing.memory import MemoryStores
 
 FAILURE = Failure(("ValueError", "Exception"), "no")
 CUT_OFF = Result(1000, 2000, failure=FAILURE, interrupted=True)
@@ -60,3 +61,27 @@ def test_failures_follow_the_policy() -> None:
     assert conclude(run(), asked_to_wait, policy).retry_at == 5000
     final = Result(1000, 2000, failure=Failure(("ValueError",), "no", transient=False))
     assert conclude(run(), final, policy).dead
+
+
+EXECUTION = b'{"executionArn":"arn"}'
+
+
+@pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
+def test_what_a_target_knows_of_an_attempt_cut_off_settles_it(delivery: Delivery) -> None:
+    stores = MemoryStores()
+    cut_off, unknown = run(delivery=delivery), Run("b", 1000, 1000, RunSpec(TaskTarget("t"), delivery=delivery))
+    stores.runs.accept([cut_off, unknown])
+    stores.runs.claim([Claim(cut_off, 1500), Claim(unknown, 1500)])
+    asked: list[str] = []
+
+    def inquire(run: Run) -> Result | None:
+        asked.append(run.id)
+        return Result(1490, 1490, EXECUTION) if run.schedule_id == "a" else None
+
+    settled = {it.run.schedule_id: it for it in recover(stores.runs, no_task_policy, 9000, inquire)}
+    assert sorted(asked) == sorted((cut_off.id, unknown.id))
+    assert (settled["a"].outcome, settled["a"].started, settled["a"].finished) == ("succeeded", 1500, 1500)
+    assert settled["b"].outcome == (None if delivery == "at_least_once" else "interrupted")
+    record = stores.runs.get(cut_off.key)
+    assert record is not None
+    assert (record.state, record.value) == ("succeeded", EXECUTION)

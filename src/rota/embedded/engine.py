@@ -23,7 +23,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from rota.core.errors import StoreCorruptError, StoreError
+from rota.core.errors import RotaError, StoreCorruptError, StoreError
+from rota.core.outcome import Result
 from rota.core.retry import NEVER
 from rota.core.run import Claim, Run, RunKey, RunSpec, Settlement
 from rota.core.schedule import StoredSchedule
@@ -36,7 +37,7 @@ from rota.embedded.settings import Settings
 from rota.ports.clock import Clock
 from rota.ports.runs import RunStore
 from rota.ports.schedules import ScheduleStore
-from rota.ports.target import TargetCall
+from rota.ports.target import Inquiry, TargetCall
 from rota.service.reap import reap
 from rota.service.tick import LIMIT, decide, decide_ahead
 from rota.service.work import INTERRUPTED, Policy, hand_back, recover
@@ -58,8 +59,8 @@ class InterruptedAttemptError(Exception):
 
 
 class Engine:
-    """changed: answers a number that differs after another process wrote. release: gives up the lock and closes the
-    store."""
+    """inquiries: how each kind of target that knows is asked about an attempt that was cut off. changed: answers a
+    number that differs after another process wrote. release: gives up the lock and closes the store."""
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class Engine:
         settings: Settings,
         changed: Callable[[], int],
         release: Callable[[], None],
+        inquiries: Mapping[type, Inquiry] | None = None,
     ) -> None:
         self._schedules = schedules
         self._runs = runs
@@ -81,6 +83,7 @@ class Engine:
         self.grace: float = settings.grace
         self._changed = changed
         self._release = release
+        self._inquiries = dict(inquiries or {})
         self._horizon = round(settings.horizon * 1000)
         self._near_runs = NearRuns(runs, settings.near_limit)
         self._near_schedules = NearSchedules(schedules, settings.near_limit)
@@ -125,12 +128,28 @@ class Engine:
 
     def start(self) -> None:
         """Settle what the last engine left running, then run. Raises StoreError."""
-        recovered = recover(self._runs, self.policy, self._clock.now())
+        recovered = recover(self._runs, self.policy, self._clock.now(), self._inquire)
         if recovered:
             log.warning("%d attempts were cut off when the last engine ended", len(recovered))
+            for it in recovered:
+                if it.outcome == "succeeded":
+                    log.info("%s attempt %d succeeded, its target says", it.run.id, it.attempt)
         self._recorder.start(self._pool)
         for thread in self._threads:
             thread.start()
+
+    def _inquire(self, run: Run) -> Result | None:
+        """What the target knows of the attempt of `run` that was cut off. A kind of target that fails to answer is not
+        asked again: a start must not wait for each of its runs in turn."""
+        kind = type(run.spec.target)
+        if kind not in self._inquiries:
+            return None
+        try:
+            return self._inquiries[kind](run)
+        except RotaError as error:
+            log.warning("%s may be attempted twice: %s", run.id, error)
+            del self._inquiries[kind]
+            return None
 
     def wake(self) -> None:
         """Something was written by this process: look again."""

@@ -30,8 +30,8 @@ CLEANING_UP = 1.0
 
 class Attempt:
     """An attempt, from the moment its run is due. claimed: the store knows of it. lost: its run was cancelled before
-    that. asked: its run was cancelled while it was going on. deadline: epoch ms or None. over: it was reported, or given
-    up. stop: cancels its coroutine, if it is one."""
+    that. asked: its run was cancelled while it was going on. deadline: epoch ms or None. over: it was reported, or
+    given up. stop: cancels its coroutine, if it is one."""
 
     __slots__ = ("asked", "cancel", "claimed", "deadline", "key", "lost", "over", "run", "started", "stop")
 
@@ -148,7 +148,8 @@ class Pool:
                     value = self._calls[type(run.spec.target)](run)
                 result = Result(started, clock.now(), value)
             except BaseException as error:  # noqa: BLE001 even SystemExit is just an outcome
-                result = Result(started, clock.now(), failure=failure_of(error, innermost_frame(error)))
+                frame = innermost_frame(error) if isinstance(task, Task) else ""  # a line of the user's code, or none
+                result = Result(started, clock.now(), failure=failure_of(error, frame))
             if not self._end(attempt):
                 return  # given up, and another thread in its place
             self._report(attempt, result)

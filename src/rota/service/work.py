@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import NamedTuple
 
+from msgspec import structs
+
 from rota.core.outcome import Failure, Result
 from rota.core.retry import NEVER, Retry
 from rota.core.run import Claim, Run, RunKey, Settlement
 from rota.ports.runs import RunStore
+from rota.ports.target import Inquiry
 
 CRASHES = 3
 """An attempt cut off by a crash is followed by another at most this often, whatever the retry policy says: a run that
@@ -61,11 +64,17 @@ def conclude(run: Run, result: Result, policy: Policy, *, cancelled: bool = Fals
 INTERRUPTED = Failure(("rota.Interrupted",), "the engine stopped or died during this attempt")
 
 
-def recover(store: RunStore, policy: PolicyOf, now: int) -> list[Settlement]:
-    """At start: settle every attempt that the last engine left running. Answers what became of them."""
+def recover(store: RunStore, policy: PolicyOf, now: int, inquire: Inquiry | None = None) -> list[Settlement]:
+    """At start: settle every attempt that the last engine left running, by what its target knows of it, else as
+    interrupted. Answers what became of them."""
     settlements = []
     for claim in store.running():
-        result = Result(claim.started, max(now, claim.started), failure=INTERRUPTED, interrupted=True)
+        known = inquire(claim.run) if inquire else None
+        if known is None:
+            result = Result(claim.started, max(now, claim.started), failure=INTERRUPTED, interrupted=True)
+        else:
+            # Another machine's clock must not end an attempt before it began.
+            result = structs.replace(known, started=claim.started, finished=max(known.finished, claim.started))
         settlements.append(conclude(claim.run, result, policy(claim.run)))
     if settlements:
         store.settle(settlements)
@@ -91,8 +100,8 @@ def settle(
     asked: Iterable[RunKey] = (),
 ) -> tuple[list[Settlement], list[Run]]:
     """Store `claims` and how attempts ended; answers the settlements and the held runs that became pending. claimed:
-    the runs whose claim is stored, if the caller knows; only those can have been asked to stop through the store. asked:
-    those that the caller knows were."""
+    the runs whose claim is stored, if the caller knows; only those can have been asked to stop through the store.
+    asked: those that the caller knows were."""
     pairs = list(ended)
     keys = [run.key for run, _ in pairs if claimed is None or run.key in claimed]
     stopped = {*asked, *(store.cancelled(keys) if keys else ())}
