@@ -1,0 +1,250 @@
+"""The five functions, each with a role and a log group of its own, and what calls them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rota.aws.stack.parameters import looked_up, only_if
+from rota.aws.stack.plan import StackPlan
+from rota.aws.stack.statements import Role, arn, statements
+from rota.aws.stack.suppress import on_purpose
+
+Json = dict[str, Any]
+METRICS = "rota"
+"""The namespace of the functions' own metrics."""
+
+_NOT_HERE = {
+    "CKV_AWS_117": "calls AWS and public endpoints alone; a VPC would take away the way to both",
+    "CKV_AWS_158": "encrypted by a key that AWS owns; logs hold ids and no payloads",
+    "CKV_AWS_173": "the environment holds names of resources and no secrets",
+}
+_BY_QUEUE = "called by a queue, which has a dead-letter queue of its own"
+_BY_EVENT = "calls that failed go to FailureQueue, with their error, by the event invoke configuration"
+
+
+class Function(msgspec.Struct, frozen=True, kw_only=True):
+    """module: of `rota.aws.handlers`. timeout, memory: the parameter, or a fixed number. concurrency: likewise.
+    queues: queue resources to read, with messages a batch. user_code: has the app in its bundle."""
+
+    role: Role
+    module: str
+    about: str
+    timeout: Any
+    memory: str = "Memory"
+    concurrency: Any
+    queues: tuple[tuple[str, int], ...] = ()
+    user_code: bool = False
+
+
+def _ref(parameter: str) -> Json:
+    return {"Ref": parameter}
+
+
+FUNCTIONS: tuple[Function, ...] = (
+    Function(
+        role="Feeder",
+        module="feeder",
+        about="Moves what is due soon from the far tier to SQS",
+        timeout=_ref("FeederTimeout"),
+        # One that still runs, and the next; a third would only find every shard leased.
+        concurrency=2,
+    ),
+    Function(
+        role="Dispatcher",
+        module="dispatcher",
+        about="Decides ticks and fires targets",
+        timeout=_ref("DispatcherTimeout"),
+        concurrency=_ref("DispatcherConcurrency"),
+        queues=(("DispatchQueue", 10),),
+    ),
+    Function(
+        role="Worker",
+        module="worker",
+        about="Runs the app's tasks and chunks",
+        timeout=_ref("WorkerTimeout"),
+        memory="WorkerMemory",
+        concurrency=_ref("WorkerConcurrency"),
+        # A task may take all of the timeout, so it is alone in its batch.
+        queues=(("WorkerQueue", 1),),
+        user_code=True,
+    ),
+    Function(
+        role="AdHoc",
+        module="adhoc",
+        about="Takes ad-hoc schedules from invocations and its URL",
+        timeout=60,
+        concurrency=_ref("AdHocConcurrency"),
+    ),
+    Function(
+        role="DeadLetters",
+        module="dead",
+        about="Records what dispatcher and worker could not handle",
+        timeout=_ref("DispatcherTimeout"),
+        concurrency=4,
+        queues=(("DispatchDeadQueue", 10), ("WorkerDeadQueue", 10)),
+    ),
+)
+
+
+def functions(plan: StackPlan) -> Json:
+    """Functions, roles and log groups."""
+    found: Json = {}
+    for function in FUNCTIONS:
+        name = function.role
+        found[f"{name}Logs"] = _logs(name)
+        found[f"{name}Role"] = _role(function, plan)
+        found[name] = _function(function, plan)
+    return found | _extras()
+
+
+def _logs(name: str) -> Json:
+    return {
+        "Type": "AWS::Logs::LogGroup",
+        "DeletionPolicy": "Delete",
+        "UpdateReplacePolicy": "Delete",
+        "Metadata": on_purpose({"CKV_AWS_158": _NOT_HERE["CKV_AWS_158"]}),
+        "Properties": {
+            "LogGroupName": {"Fn::Sub": f"/rota/${{AWS::StackName}}/{name}"},
+            "RetentionInDays": _ref("LogRetentionDays"),
+        },
+    }
+
+
+def _role(function: Function, plan: StackPlan) -> Json:
+    document = {"Version": "2012-10-17", "Statement": statements(function.role, plan, f"{function.role}Logs")}
+    properties: Json = {
+        "Description": function.about,
+        "AssumeRolePolicyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+            ],
+        },
+        "Policies": [{"PolicyName": "rota", "PolicyDocument": document}],
+    }
+    if function.user_code:
+        properties["ManagedPolicyArns"] = only_if("HasWorkerPolicyArns", _ref("WorkerPolicyArns"))
+    return {
+        "Type": "AWS::IAM::Role",
+        "Metadata": on_purpose({"CKV_AWS_111": "only X-Ray's actions have no resource; see statements.py"}),
+        "Properties": properties,
+    }
+
+
+def _function(function: Function, plan: StackPlan) -> Json:
+    name = function.role
+    reserved = only_if("ReserveConcurrency", function.concurrency)
+    properties: Json = {
+        "Description": function.about,
+        "CodeUri": plan.worker_code if function.user_code else plan.engine_code,
+        "Handler": f"rota.aws.handlers.{function.module}.handler",
+        "Runtime": plan.platform.runtime,
+        "Architectures": [plan.platform.architecture],
+        "MemorySize": _ref(function.memory),
+        "Timeout": function.timeout,
+        "Role": arn(f"{name}Role"),
+        "Tracing": "Active",
+        "ReservedConcurrentExecutions": reserved,
+        "LoggingConfig": {"LogGroup": _ref(f"{name}Logs")},
+        "Environment": {"Variables": _environment(function, plan)},
+    }
+    if function.queues:
+        properties["Events"] = {
+            queue: {"Type": "SQS", "Properties": _mapping(queue, size, function)} for queue, size in function.queues
+        }
+    if name == "Feeder":
+        properties["Events"] = {"Periodic": {"Type": "Schedule", "Properties": _periodic()}}
+        # The next pass does what this one did not, so a pass is not tried again, but what is wrong with it is kept.
+        properties["EventInvokeConfig"] = _failures_kept(attempts=0, age=60)
+    if name == "AdHoc":
+        properties["FunctionUrlConfig"] = {"AuthType": "AWS_IAM", "InvokeMode": "BUFFERED"}
+        properties["EventInvokeConfig"] = _failures_kept(attempts=2, age=21_600)
+    reasons = {"CKV_AWS_117": _NOT_HERE["CKV_AWS_117"], "CKV_AWS_173": _NOT_HERE["CKV_AWS_173"]}
+    reasons["CKV_AWS_116"] = _BY_QUEUE if function.queues else _BY_EVENT
+    return {
+        "Type": "AWS::Serverless::Function",
+        # The bundle is whole; `sam build` has nothing to add to it.
+        "Metadata": {"SkipBuild": True, **on_purpose(reasons)},
+        "Properties": properties,
+    }
+
+
+def _environment(function: Function, plan: StackPlan) -> Json:
+    found: Json = {
+        "ROTA_STACK": _ref("AWS::StackName"),
+        "ROTA_TABLE": _ref("Table"),
+        "ROTA_DISPATCH_QUEUE_URL": _ref("DispatchQueue"),
+        "ROTA_WORKER_QUEUE_URL": _ref("WorkerQueue"),
+        "ROTA_DEAD_QUEUE_URL": _ref("DeadQueue"),
+        "ROTA_BUCKET": _ref("Bucket"),
+        "ROTA_HORIZON": looked_up("Period", "FeederPeriod", "Horizon"),
+        "ROTA_FEEDER_PERIOD": looked_up("Period", "FeederPeriod", "Seconds"),
+        "ROTA_RETENTION_DAYS": _ref("RetentionDays"),
+        "ROTA_QUEUE_PREFIX": queue_prefix(),
+        "ROTA_LARGE_PAYLOADS": {"Fn::If": ["LargePayloads", "1", "0"]},
+        "ROTA_SHARDS": _ref("Shards"),
+        "POWERTOOLS_SERVICE_NAME": _ref("AWS::StackName"),
+        "POWERTOOLS_METRICS_NAMESPACE": METRICS,
+        "POWERTOOLS_LOG_LEVEL": _ref("LogLevel"),
+    }
+    if function.user_code:
+        found["ROTA_APP"] = plan.module
+    return found
+
+
+def queue_prefix() -> Json:
+    """What the URLs of embedded queues begin with; their names follow."""
+    return {"Fn::Sub": "https://sqs.${AWS::Region}.${AWS::URLSuffix}/${AWS::AccountId}/${AWS::StackName}-"}
+
+
+def _mapping(queue: str, size: int, function: Function) -> Json:
+    return {
+        "Queue": arn(queue),
+        "BatchSize": size,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {"MaximumConcurrency": 2 if isinstance(function.concurrency, int) else function.concurrency},
+    }
+
+
+def _periodic() -> Json:
+    return {
+        "Schedule": looked_up("Period", "FeederPeriod", "Rate"),
+        "Description": "Passes of the feeder",
+        "Enabled": True,
+        "RetryPolicy": {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 60},
+        "DeadLetterConfig": {"Arn": arn("FailureQueue")},
+    }
+
+
+def _failures_kept(attempts: int, age: int) -> Json:
+    return {
+        "MaximumRetryAttempts": attempts,
+        "MaximumEventAgeInSeconds": age,
+        "DestinationConfig": {"OnFailure": {"Type": "SQS", "Destination": arn("FailureQueue")}},
+    }
+
+
+def _extras() -> Json:
+    """Permissions for targets that no schedule of the app names, as the parameters list them."""
+    given = (
+        ("ExtraFunctionArns", ["lambda:InvokeFunction"], ("Dispatcher",)),
+        ("ExtraQueueArns", ["sqs:SendMessage"], ("AdHoc", "Dispatcher", "Feeder", "Worker")),
+        ("ExtraStateMachineArns", ["states:StartExecution", "states:StartSyncExecution"], ("Dispatcher",)),
+    )
+    return {
+        f"{parameter}Policy": {
+            "Type": "AWS::IAM::ManagedPolicy",
+            "Condition": f"Has{parameter}",
+            "Properties": {
+                "Description": f"What the parameter {parameter} adds",
+                "Roles": [_ref(f"{role}Role") for role in roles],
+                "PolicyDocument": {
+                    "Version": "2012-10-17",
+                    "Statement": [{"Effect": "Allow", "Action": actions, "Resource": _ref(parameter)}],
+                },
+            },
+        }
+        for parameter, actions, roles in given
+    }

@@ -1,0 +1,190 @@
+"""Who may do what: the table from which every role of the stack is written.
+
+A row is a set of API calls, what they are made on, and why. A role holds the actions of its rows on the resources of
+its rows, and nothing else. Some calls are other actions in IAM's words (`ACTIONS`); the rest are called the same. A
+resource is `*` only where AWS knows no resource for the action (`WITHOUT_RESOURCE`), and ends in one only where names
+are made as we go, inside something that is named (`WITHIN`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from rota.aws.stack.plan import StackPlan, execution_arns
+
+Json = dict[str, Any]
+Role = Literal["Feeder", "Dispatcher", "Worker", "AdHoc", "DeadLetters", "Client"]
+
+
+class Permission(NamedTuple):
+    """calls: as AWS names them, of one service. on: a key of `resources`."""
+
+    service: str
+    calls: tuple[str, ...]
+    on: str
+    why: str
+
+
+ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "dynamodb:TransactWriteItems": (
+        "dynamodb:ConditionCheckItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+    ),
+    "dynamodb:TransactGetItems": ("dynamodb:GetItem",),
+    "lambda:Invoke": ("lambda:InvokeFunction",),
+    "sqs:SendMessageBatch": ("sqs:SendMessage",),
+}
+
+WITHOUT_RESOURCE: Mapping[str, str] = {
+    "xray:PutTraceSegments": "X-Ray knows no resource to write traces to",
+    "xray:PutTelemetryRecords": "X-Ray knows no resource to write telemetry to",
+}
+WITHIN: Mapping[str, str] = {
+    "payloads": "payloads over the limit of SQS get names of their own, all under payloads/ in the stack's bucket",
+    "executions": "an execution is named after the run that started it; the state machine is named in full",
+}
+
+_STORE = Permission(
+    "dynamodb",
+    (
+        "BatchGetItem",
+        "BatchWriteItem",
+        "DeleteItem",
+        "GetItem",
+        "PutItem",
+        "Query",
+        "TransactGetItems",
+        "TransactWriteItems",
+        "UpdateItem",
+    ),
+    "table",
+    "schedules, runs, ticks and the far tier are rows of one table",
+)
+_HAND_OVER = (
+    Permission("sqs", ("SendMessage", "SendMessageBatch"), "dispatch", "hand what is due to the dispatcher"),
+    Permission("sqs", ("SendMessage", "SendMessageBatch"), "work", "hand tasks and batches to the worker"),
+    Permission("sqs", ("SendMessage", "SendMessageBatch"), "queues", "one-offs go straight to the app's own queues"),
+    Permission("sqs", ("SendMessage", "SendMessageBatch"), "targets.sqs", "and to the SQS queues that it names"),
+)
+_TELL_DEAD = Permission("sqs", ("SendMessage", "SendMessageBatch"), "dead", "a copy of every dead letter")
+_TRACES = Permission("xray", ("PutTraceSegments", "PutTelemetryRecords"), "*", "traces")
+_LOGS = Permission("logs", ("CreateLogStream", "PutLogEvents"), "logs", "the function's own log group")
+_READ_PAYLOADS = Permission("s3", ("GetObject",), "payloads", "payloads over the limit of SQS")
+_WRITE_PAYLOADS = Permission("s3", ("PutObject",), "payloads", "payloads over the limit of SQS")
+
+
+def _consume(queue: str) -> Permission:
+    """What Lambda's event source mapping does in the function's name, and the function itself to put a message back."""
+    calls = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility")
+    return Permission("sqs", calls, queue, "read by the event source mapping; put back what comes too early")
+
+
+PERMISSIONS: Mapping[Role, tuple[Permission, ...]] = {
+    "Feeder": (
+        _STORE,
+        *_HAND_OVER,
+        Permission("sqs", ("SendMessage",), "failures", "where Lambda puts passes that failed"),
+        _LOGS,
+        _TRACES,
+    ),
+    "Dispatcher": (
+        _consume("dispatch"),
+        _STORE,
+        *_HAND_OVER,
+        _TELL_DEAD,
+        Permission("lambda", ("Invoke",), "targets.functions", "Lambda targets"),
+        Permission("states", ("StartExecution", "StartSyncExecution"), "targets.machines", "Step Functions targets"),
+        Permission("states", ("DescribeExecution",), "executions", "ask for an execution whose start was cut off"),
+        _READ_PAYLOADS,
+        _WRITE_PAYLOADS,
+        _LOGS,
+        _TRACES,
+    ),
+    "Worker": (_consume("work"), _STORE, *_HAND_OVER, _TELL_DEAD, _READ_PAYLOADS, _WRITE_PAYLOADS, _LOGS, _TRACES),
+    "AdHoc": (
+        _STORE,
+        *_HAND_OVER,
+        _WRITE_PAYLOADS,
+        Permission("sqs", ("SendMessage",), "failures", "where Lambda puts asynchronous calls that failed"),
+        _LOGS,
+        _TRACES,
+    ),
+    "DeadLetters": (_consume("dispatch.dead"), _consume("work.dead"), _STORE, _TELL_DEAD, _LOGS, _TRACES),
+    # People and programs that use the client; attached to nobody by the stack itself.
+    "Client": (
+        Permission("cloudformation", ("DescribeStacks",), "stack", "find the table and the queues by the stack's name"),
+        _STORE,
+        *_HAND_OVER,
+        _WRITE_PAYLOADS,
+        Permission("sqs", ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"), "queues", "`rota queue receive`"),
+    ),
+}
+
+
+def resources(plan: StackPlan, logs: str | None = None) -> dict[str, list[Any]]:
+    """What the keys of the table stand for. logs: the logical name of the function's log group."""
+    found: dict[str, list[Any]] = {
+        "table": [arn("Table")],
+        "dispatch": [arn("DispatchQueue")],
+        "work": [arn("WorkerQueue")],
+        "dead": [arn("DeadQueue")],
+        "dispatch.dead": [arn("DispatchDeadQueue")],
+        "work.dead": [arn("WorkerDeadQueue")],
+        "failures": [arn("FailureQueue")],
+        "queues": [arn(queue_resource(name)) for name in plan.queues],
+        "payloads": [{"Fn::Sub": "${Bucket.Arn}/payloads/*"}],
+        "targets.functions": [_said(it) for it in plan.functions],
+        "targets.sqs": [_said(it) for it in plan.sqs],
+        "targets.machines": [_said(it) for it in plan.machines],
+        "executions": [_said(execution_arns(it)) for it in plan.machines],
+        "stack": [{"Ref": "AWS::StackId"}],
+        "*": ["*"],
+    }
+    if logs is not None:
+        found["logs"] = [arn(logs)]
+    return found
+
+
+def arn(resource: str) -> Json:
+    """The ARN of a resource of the template."""
+    return {"Fn::GetAtt": [resource, "Arn"]}
+
+
+def queue_resource(name: str) -> str:
+    """The logical name of an embedded queue. It may hold letters and digits only, so other names get a digest."""
+    if name.isalnum() and name.islower():
+        return f"Queue{name.capitalize()}"
+    plain = "".join(letter for letter in name if letter.isalnum())
+    return f"Queue{plain}{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def actions_of(permission: Permission) -> list[str]:
+    """The IAM actions of a row, sorted."""
+    calls = [f"{permission.service}:{call}" for call in permission.calls]
+    return sorted({action for call in calls for action in ACTIONS.get(call, (call,))})
+
+
+def statements(role: Role, plan: StackPlan, logs: str | None = None) -> list[Json]:
+    """The policy of a role: one statement a row, except where the plan has nothing that it could be about."""
+    places = resources(plan, logs)
+    return [
+        {"Sid": _sid(row), "Effect": "Allow", "Action": actions_of(row), "Resource": places[row.on]}
+        for row in PERMISSIONS[role]
+        if places[row.on]
+    ]
+
+
+def _sid(row: Permission) -> str:
+    """A name that tells the row, of letters and digits as IAM wants it."""
+    calls = row.calls[0] if len(row.calls) < 5 else "Use"
+    on = "Any" if row.on == "*" else "".join(part.capitalize() for part in row.on.split("."))
+    return f"{calls}{on}"
+
+
+def _said(text: str) -> Any:
+    """An ARN with or without parts that only CloudFormation knows."""
+    return {"Fn::Sub": text} if "${" in text else text
