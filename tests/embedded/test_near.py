@@ -101,3 +101,34 @@ def test_a_run_that_was_moved_is_taken_when_it_is_due_now() -> None:
     near.rescan()
     assert near.take(NOW) == []
     assert [key for key, _ in near.take(NOW + 50)] == [RunKey("once-00001", NOW)]
+
+
+def test_a_run_that_a_rescan_found_before_its_arrival_was_taken_in_is_not_taken_again() -> None:
+    stores = MemoryStores()
+    near = NearRuns(stores.runs, 100)
+    before, freed = one_off(1), one_off(2)
+    stores.runs.accept([before])
+    near.load(NOW)
+    assert near.take(NOW) == [(before.key, before)]
+    stores.runs.settle([ended(before)])
+    stores.runs.accept([freed])
+    near.rescan()
+    assert near.settled([before.key], [freed])
+    assert near.take(NOW) == [(freed.key, freed)]
+    stores.runs.settle([ended(freed)])
+    assert not near.settled([freed.key])
+    near.take_in()
+    assert near.take(NOW) == []
+
+
+def test_what_arrived_is_taken_in_once() -> None:
+    stores = MemoryStores()
+    near = NearRuns(stores.runs, 100)
+    near.load(NOW)
+    first, retried = one_off(1), Run("once-00001", NOW, NOW, SPEC, attempt=1)
+    near.add([first])
+    assert near.take(NOW) == [(first.key, first)]
+    assert near.settled([first.key], [retried])
+    near.take_in()
+    near.take_in()
+    assert near.take(NOW) == [(retried.key, retried)]

@@ -88,8 +88,6 @@ class Engine:
         self._near_runs = NearRuns(runs, settings.near_limit)
         self._near_schedules = NearSchedules(schedules, settings.near_limit)
         self._policies: dict[int, tuple[RunSpec, Policy]] = {}
-        self._near = threading.Lock()
-        self._arrived: list[Run] = []
         self._rescan = False
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -229,9 +227,7 @@ class Engine:
     def _load(self, now: int) -> bool:
         """Keep the windows ahead of `now`; True if a page was full."""
         near, until = self._near_runs, now + self._horizon
-        with self._near:
-            arrived, self._arrived = self._arrived, []
-        near.add(arrived)
+        near.take_in()
         if self._rescan:
             self._rescan = False
             pending = near.rescan()
@@ -305,8 +301,6 @@ class Engine:
             time.sleep(wait)
 
     def _on_settled(self, keys: Sequence[RunKey], settlements: Sequence[Settlement], released: Sequence[Run]) -> None:
-        if self._near_runs.settled(keys):
-            self._wake.set()
         arrived = list(released)
         for it in settlements:
             if it.failure is None:
@@ -318,9 +312,7 @@ class Engine:
                 )
             follows = f"again in {it.retry_at - it.finished} ms" if it.retry_at is not None else "no more attempts"
             log.warning("%s attempt %d failed, %s: %s", it.run.id, it.attempt, follows, it.failure)
-        if arrived:
-            with self._near:
-                self._arrived += arrived
+        if self._near_runs.settled(keys, arrived):
             self._wake.set()
 
     def _is_pending(self, key: RunKey) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import bisect
 import heapq
+import threading
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
@@ -34,6 +35,8 @@ class NearRuns:
         self.covered: int = 0
         self.hungry: bool = False
         """There is more to load than the limit allowed; see `settled`."""
+        self._lock = threading.Lock()
+        self._arrived: list[Run] = []
         self._meanwhile: set[RunKey] = set()
         """What was settled since the store was last asked: its answer may hold them still."""
 
@@ -94,12 +97,23 @@ class NearRuns:
                 heapq.heappush(heap, entry)
         return bool(new)
 
-    def settled(self, keys: Iterable[RunKey]) -> bool:
-        """These runs are not pending any more; True if that makes room that `load` lacked."""
+    def settled(self, keys: Iterable[RunKey], arrived: Iterable[Run] = ()) -> bool:
+        """For any thread: an attempt of these runs ended, and then these became pending. True if there is something for
+        `take_in`, or room that `load` lacked."""
         settled = set(keys)
-        self._meanwhile.update(settled)
-        self.known.difference_update(settled)
-        return self.hungry and len(self.known) <= self._limit // 2
+        with self._lock:
+            # What arrived before may have been found by a rescan, and be what has ended now.
+            self._arrived = [run for run in self._arrived if run.key not in settled]
+            self._arrived += arrived
+            self._meanwhile.update(settled)
+            self.known.difference_update(settled)
+            return bool(self._arrived) or (self.hungry and len(self.known) <= self._limit // 2)
+
+    def take_in(self) -> None:
+        """Add what arrived."""
+        with self._lock:
+            arrived, self._arrived = self._arrived, []
+            self.add(arrived)
 
     def take(self, now: int) -> list[tuple[RunKey, Run]]:
         """Remove and answer the runs due at `now`."""
