@@ -10,6 +10,7 @@
     │   ├── StoreLockedError    another process holds it
     │   ├── StoreReadOnlyError
     │   ├── StoreFullError
+    │   ├── StoreBusyError      throttled, or held up by others: trying again helps
     │   ├── StoreCorruptError
     │   └── StoreVersionError   a schema newer than this rota
     ├── TargetError             a firing that failed; retried if `transient`
@@ -90,6 +91,10 @@ class StoreReadOnlyError(StoreError):
 
 class StoreFullError(StoreError):
     """The disk or the size limit is full."""
+
+
+class StoreBusyError(StoreError):
+    """The store takes no more at the moment; trying again helps."""
 
 
 class StoreCorruptError(StoreError):
