@@ -1,5 +1,7 @@
 """What is mended in MiniStack, one service a file. Importing these modules needs the extra rota[emulator]."""
 
+from ministack.services import sqs
+
 from rota.testing.emulator.count import Counts
 from rota.testing.emulator.fault import Faults
 from rota.testing.emulator.guard import check_version
@@ -9,6 +11,7 @@ from rota.testing.emulator.patches import (
     event_sources,
     functions,
     maps,
+    queue_limits,
     queues,
     schedules,
     stepfunctions,
@@ -20,7 +23,10 @@ def mend(counts: Counts, faults: Faults) -> None:
     check_version()
     functions.mend(counts, faults)
     asynchronous.mend()
+    actions = {action: function.__name__ for action, function in sqs._HANDLERS.items()}
+    queue_limits.mend()
     queues.mend()
+    sqs._HANDLERS.update({action: getattr(sqs, name) for action, name in actions.items()})
     event_sources.mend(counts)
     cloudformation.mend()
     stepfunctions.mend()
