@@ -22,6 +22,8 @@ _REFUSED = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
+_PERMISSIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
+"""Calls whose permission is called something else."""
 _ACTION = re.compile(r"to perform: ([\w-]+:\w+)")
 # A function may take 15 minutes to answer, and must not be invoked again because nobody waited for it.
 _LONGEST_INVOCATION = 910
@@ -73,6 +75,7 @@ def translated(error: BotoCoreError | ClientError, service: str, **ids: str) -> 
     code, message = code_of(error), str(error.response.get("Error", {}).get("Message", ""))
     named = _ACTION.search(message)
     action = named[1] if named else f"{service}:{error.operation_name}"
+    action = _PERMISSIONS.get(action, action)
     if code in _DENIED:
         return RotaError(f"access denied: the credentials in use lack the permission {action} ({message})", **ids)
     if code in _REFUSED:
