@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from rota.core.payload import encode_payload
 from rota.core.run import Run, RunSpec
-from rota.core.target import HttpTarget
+from rota.core.target import AnyTarget
 
 SCHEDULED = 1_795_228_200_000  # 2026-11-21T02:30:00Z
 
@@ -110,5 +110,5 @@ def saying(raw: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
     return reply
 
 
-def run_of(target: HttpTarget, payload: object = None, attempt: int = 0) -> Run:
-    return Run("nightly", SCHEDULED, SCHEDULED, RunSpec(target), encode_payload(payload), attempt)
+def run_of(target: AnyTarget, payload: object = None, attempt: int = 0, id: str = "nightly", **spec: Any) -> Run:
+    return Run(id, SCHEDULED, SCHEDULED, RunSpec(target, **spec), encode_payload(payload), attempt)
