@@ -119,7 +119,7 @@ class App:
         *,
         source: object,
         task: object,
-        sink: object,
+        sink: object = None,
         chunk_items: int | None = None,
         chunk_bytes: int | None = None,
         concurrency: int | None = None,
@@ -135,12 +135,12 @@ class App:
 
         source: a path or glob, a generator function (of no argument, `start`, `payload` or both), or rota.Jsonl(...)
         and its like. sink: a directory that ends in / (part files), a file name, or rota.Parts(...) and its like;
-        `{run}` in it is the batch run's id. chunk_items: 1000 unless chunk_bytes is given. concurrency: worker
-        processes, by default one a core. tolerated_failures: failed items, as a count or a percentage such as "5%".
-        retry: None means the task's own. rate_limit: items a second. timeout: seconds for a batch run. async_limit:
-        coroutines at once in each worker, if the task is async. worker_memory: MB that each worker process may have;
-        an item that needs more is a dead letter. notify: targets that are told of completion and failure. Raises
-        InvalidError, ExistsError."""
+        `{run}` in it is the batch run's id; None: results are counted and not kept. chunk_items: 1000 unless
+        chunk_bytes is given. concurrency: worker processes, by default one a core. tolerated_failures: failed items, as
+        a count or a percentage such as "5%". retry: None means the task's own. rate_limit: items a second. timeout:
+        seconds for a batch run. async_limit: coroutines at once in each worker, if the task is async. worker_memory: MB
+        that each worker process may have; an item that needs more is a dead letter. notify: targets that are told of
+        completion and failure. Raises InvalidError, ExistsError."""
         if name in self.batches:
             raise ExistsError("batch", name, f"declared twice in app {self.name!r}")
         target = parse_target(task if not isinstance(task, str) or ":" in task else f"task:{task}")

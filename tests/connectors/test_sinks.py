@@ -12,9 +12,10 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from rota.connectors.manifest import manifest_path, read_entries, read_receipt, verify_manifest, write_manifest
+from rota.connectors.manifest import manifest_path, read_entries, read_receipt, write_manifest
 from rota.connectors.open import SinkText, open_sink
 from rota.connectors.options import OneFile, Parts, SqliteTable
+from rota.connectors.verifying import verify_manifest
 from rota.core.chunk import Chunk, Extent, Origin
 from rota.core.errors import ConflictError, InvalidError, NotFoundError, StoreError
 from rota.core.receipt import Counts, Entry, Part, Receipt, entry_of
@@ -168,7 +169,7 @@ def test_an_exception_from_the_results_leaves_nothing(tmp_path: Path) -> None:
     database.close()
 
 
-@pytest.mark.parametrize("sink", ["results", "results.xml", 5, "s3://bucket/all.jsonl"])
+@pytest.mark.parametrize("sink", ["results", "results.xml", 5, "s3://bucket/all.xml"])
 def test_an_unknown_sink_is_refused(sink: str) -> None:
     with pytest.raises(InvalidError, match="sink"):
         open_sink(sink)

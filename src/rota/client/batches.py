@@ -11,7 +11,7 @@ import msgspec
 
 from rota.client.schedules import check_limit
 from rota.connectors.dead_files import dead_path, read_dead
-from rota.connectors.manifest import verify_manifest
+from rota.connectors.verifying import verify_manifest
 from rota.connectors.open import SinkText, SourceText
 from rota.connectors.stored import check_stored, generator_of, sink_json, source_json
 from rota.core.batch import Batch, BatchRun, BatchState

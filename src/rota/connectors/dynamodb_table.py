@@ -30,6 +30,8 @@ _ATTEMPTS = 12
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
+_SCHEME = "dynamodb:"
+
 _serialize = TypeSerializer().serialize
 
 
@@ -134,10 +136,22 @@ class DynamoTableSink:
     def finish(self, parts: Iterable[Part]) -> Delivered:
         for _ in parts:
             pass
-        return Delivered("table", f"dynamodb:{self._table}")
+        return self.left()
+
+    def left(self) -> Delivered:
+        return Delivered("table", f"{_SCHEME}{self._table}")
 
     def discard(self, run_id: str) -> None:
         """Leaves the items: by key, they may have been another run's before."""
+
+
+def table_problem(location: str) -> str:
+    """Why the table of a `Delivered.location` cannot be seen, or ""."""
+    try:
+        DynamoTableSink(DynamoTable(location.removeprefix(_SCHEME))).check()
+    except (InvalidError, StoreError) as error:
+        return f"the table of the results cannot be seen: {error}"
+    return ""
 
 
 def _exact(value: Any) -> Any:

@@ -76,6 +76,9 @@ class OneFileSink:
         self._clean(size)
         return Delivered("file", str(self._path), len(head))
 
+    def left(self) -> Delivered:
+        return Delivered("parts", str(self._directory))
+
     def _head(self) -> bytes:
         columns = self._parts.agreed_columns() if self._is_csv else None
         if columns is None:

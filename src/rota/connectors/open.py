@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
+from rota.connectors.counting import CountingSink
 from rota.connectors.csv import CsvFormat
 from rota.connectors.files import LocalFiles
 from rota.connectors.generator import GeneratorSource
@@ -24,6 +25,7 @@ from rota.connectors.options import (
     Generator,
     JsonArray,
     Jsonl,
+    NoSink,
     OneFile,
     Parquet,
     Parts,
@@ -39,10 +41,12 @@ from rota.ports.sink import Sink
 from rota.ports.source import Source
 
 SourceText = str | FileSource | Generator | Callable[..., Iterable[object]]
-SinkText = str | SinkOptions
+SinkText = str | SinkOptions | None
 
 _EXTRAS = {"rota.connectors.parquet": ("parquet", "pyarrow"), "rota.connectors.s3": ("aws", "boto3")}
-_EXTRAS |= dict.fromkeys(("rota.connectors.s3_parts", "rota.connectors.dynamodb_table"), ("aws", "boto3"))
+_EXTRAS |= dict.fromkeys(
+    ("rota.connectors.s3_parts", "rota.connectors.s3_file", "rota.connectors.dynamodb_table"), ("aws", "boto3")
+)
 _SUFFIXES: dict[str, type[Jsonl | Csv | JsonArray | Parquet]] = {
     ".jsonl": Jsonl,
     ".ndjson": Jsonl,
@@ -53,7 +57,8 @@ _SUFFIXES: dict[str, type[Jsonl | Csv | JsonArray | Parquet]] = {
 _PACKED = (".gz", ".gzip", ".zst", ".zstd")
 
 
-def _load(module: str, name: str, field: str, value: object) -> Any:
+def load_connector(module: str, name: str, field: str, value: object) -> Any:
+    """What a connector's module calls `name`; InvalidError for `field` if the library that it needs is missing."""
     extra, library = _EXTRAS[module]
     try:
         return getattr(importlib.import_module(module), name)
@@ -98,7 +103,8 @@ def open_source(source: SourceText, spool: str | Path | None = None) -> Source:
     place = _place(options.path)
     if isinstance(options, Parquet):
         return cast(
-            Source, _load("rota.connectors.parquet", "ParquetSource", "source", options.path)(place, options.columns)
+            Source,
+            load_connector("rota.connectors.parquet", "ParquetSource", "source", options.path)(place, options.columns),
         )
     form: TextFormat
     if isinstance(options, Csv):
@@ -113,13 +119,16 @@ def open_source(source: SourceText, spool: str | Path | None = None) -> Source:
 def _place(path: str) -> Place:
     if not path.startswith("s3://"):
         return LocalFiles(path)
-    return cast(Place, _load("rota.connectors.s3", "S3Objects", "source", path)(path))
+    return cast(Place, load_connector("rota.connectors.s3", "S3Objects", "source", path)(path))
 
 
 def sink_options(sink: SinkText) -> SinkOptions:
-    """The options that a path stands for: a directory gets part files, a name with a suffix is one file."""
+    """The options that a path stands for: a directory gets part files, a name with a suffix is one file. None: results
+    are not kept."""
+    if sink is None:
+        return NoSink()
     if not isinstance(sink, str):
-        if isinstance(sink, (Parts, OneFile, SqliteTable, DynamoTable)):
+        if isinstance(sink, (Parts, OneFile, SqliteTable, DynamoTable, NoSink)):
             return sink
         raise InvalidError("sink", sink, "a path or an object such as rota.Parts(...) is")
     if sink.endswith((".jsonl", ".ndjson")):
@@ -137,12 +146,16 @@ def sink_options(sink: SinkText) -> SinkOptions:
 def open_sink(sink: SinkText) -> Sink:
     """The sink to prepare, write and finish."""
     options = sink_options(sink)
+    if isinstance(options, NoSink):
+        return CountingSink()
     if isinstance(options, SqliteTable):
         return SqliteTableSink(options)
     if isinstance(options, DynamoTable):
-        return cast(Sink, _load("rota.connectors.dynamodb_table", "DynamoTableSink", "sink", options.table)(options))
+        return cast(
+            Sink, load_connector("rota.connectors.dynamodb_table", "DynamoTableSink", "sink", options.table)(options)
+        )
     if options.path.startswith("s3://"):
         if isinstance(options, OneFile):
-            raise InvalidError("sink", options.path, "on S3 only part files are: give a prefix that ends in /")
-        return cast(Sink, _load("rota.connectors.s3_parts", "S3PartsSink", "sink", options.path)(options))
+            return cast(Sink, load_connector("rota.connectors.s3_file", "S3FileSink", "sink", options.path)(options))
+        return cast(Sink, load_connector("rota.connectors.s3_parts", "S3PartsSink", "sink", options.path)(options))
     return OneFileSink(options) if isinstance(options, OneFile) else PartFilesSink(options)

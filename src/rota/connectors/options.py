@@ -100,5 +100,9 @@ class DynamoTable(msgspec.Struct, frozen=True, tag="dynamodb_table", omit_defaul
     table: str
 
 
+class NoSink(msgspec.Struct, frozen=True, tag="none"):
+    """Results are counted and not kept; what `sink=None` stands for."""
+
+
 FileSource = Jsonl | Csv | JsonArray | Parquet
-SinkOptions = Parts | OneFile | SqliteTable | DynamoTable
+SinkOptions = Parts | OneFile | SqliteTable | DynamoTable | NoSink

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import boto3
@@ -97,6 +98,34 @@ class S3Objects:
     def stream(self, origin: Origin) -> Iterator[bytes]:
         for start in range(0, origin.size, 8 * BLOCK):
             yield self.read(origin, start, min(start + 8 * BLOCK, origin.size))
+
+
+@contextmanager
+def open_object(uri: str) -> Iterator[ObjectBody]:
+    """The bytes of an object; SourceError if it cannot be read."""
+    bucket, key = split_uri(uri)
+    try:
+        body = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"]
+    except (ClientError, BotoCoreError) as error:
+        raise _failed(uri, error) from error
+    with closing(body):
+        yield ObjectBody(uri, body)
+
+
+class ObjectBody:
+    """What is left of an object."""
+
+    def __init__(self, uri: str, body: Any) -> None:
+        self._uri = uri
+        self._body = body
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes; none at the end. SourceError if the connection breaks."""
+        try:
+            data: bytes = self._body.read(size)
+        except (BotoCoreError, OSError) as error:
+            raise _failed(self._uri, error) from error
+        return data
 
 
 def _changed(uri: str) -> SourceError:

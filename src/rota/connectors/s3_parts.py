@@ -7,19 +7,19 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import boto3
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.connectors.options import Parts
 from rota.connectors.part_files import MARKER, Counter, part_name
 from rota.connectors.place import BLOCK
 from rota.connectors.result_formats import Encoding, open_encoding
 from rota.connectors.s3 import split_uri
+from rota.connectors.s3_bucket import Bucket
 from rota.core.chunk import Chunk
-from rota.core.errors import ConflictError, InvalidError, StoreError
+from rota.core.errors import ConflictError
 from rota.core.receipt import Delivered, Part
 
+_COLUMNS = "columns.json"
 _IN_MEMORY = 8 * BLOCK
 _DELETED_A_REQUEST = 1000
 
@@ -27,73 +27,58 @@ _DELETED_A_REQUEST = 1000
 class S3PartsSink:
     """The `Sink` of `Parts` whose path is `s3://bucket/prefix/`."""
 
-    def __init__(self, options: Parts, client: Any = None) -> None:
+    def __init__(self, options: Parts, client: Any = None, *, header: bool = True) -> None:
         self._options = options
-        self._bucket, prefix = split_uri(options.path, "sink")
+        self._header = header
+        name, prefix = split_uri(options.path, "sink")
+        self._bucket = Bucket(name, options.path, client)
         self._prefix = prefix if not prefix or prefix.endswith("/") else prefix + "/"
-        self._client: Any = client or boto3.client("s3")
         self._encoding: Encoding | None = None
 
     def _encoder(self) -> Encoding:
         if self._encoding is None:
-            self._encoding = open_encoding(self._options.format, self._agree, header=True)
+            self._encoding = open_encoding(self._options.format, self._agree, header=self._header)
         return self._encoding
 
     def _agree(self, columns: Sequence[str]) -> Sequence[str]:
         if self._options.columns is not None:
             return self._options.columns
-        return msgspec.json.decode(self._create_once("columns.json", msgspec.json.encode(columns)), type=list[str])
+        return msgspec.json.decode(
+            self._bucket.create_once(self._prefix + _COLUMNS, msgspec.json.encode(columns)), type=list[str]
+        )
+
+    def agreed_columns(self) -> Sequence[str] | None:
+        """The columns of the results, if there has been one."""
+        if self._options.columns is not None:
+            return self._options.columns
+        known = self._bucket.read(self._prefix + _COLUMNS)
+        return None if known is None else msgspec.json.decode(known, type=list[str])
 
     def check(self) -> None:
         self._encoder()
-        self._call("head_bucket")
-
-    def _call(self, action: str, **arguments: Any) -> Any:
-        try:
-            return getattr(self._client, action)(Bucket=self._bucket, **arguments)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in {"404", "NoSuchBucket"}:
-                raise InvalidError("sink", self._options.path, "a bucket that exists is") from error
-            raise StoreError(f"sink {self._options.path!r}: {error}", sink=self._options.path) from error
-        except BotoCoreError as error:
-            raise StoreError(f"sink {self._options.path!r}: {error}", sink=self._options.path) from error
-
-    def _create_once(self, name: str, content: bytes) -> bytes:
-        """Puts the object unless it exists; returns what it holds."""
-        key = self._prefix + name
-        try:
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=content, IfNoneMatch="*")
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in {
-                "PreconditionFailed",
-                "412",
-                "ConditionalRequestConflict",
-                "409",
-            }:
-                raise StoreError(f"sink {self._options.path!r}: {error}", sink=self._options.path) from error
-        data: bytes = self._call("get_object", Key=key)["Body"].read()
-        return data
+        self._bucket.call("head_bucket")
 
     def _held_parts(self) -> Iterable[str]:
         token: dict[str, str] = {}
         while True:
-            page = self._call("list_objects_v2", Prefix=self._prefix + "part-", **token)
+            page = self._bucket.call("list_objects_v2", Prefix=self._prefix + "part-", **token)
             yield from (entry["Key"] for entry in page.get("Contents", ()))
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
-    def _owner(self) -> str | None:
-        found = self._call("list_objects_v2", Prefix=self._prefix + MARKER).get("Contents")
+    def owner(self) -> str | None:
+        """The run whose results are there; "" if there are parts of an unknown one."""
+        found = self._bucket.call("list_objects_v2", Prefix=self._prefix + MARKER).get("Contents")
         if not found:
             return "" if next(iter(self._held_parts()), None) else None
-        marker = self._call("get_object", Key=self._prefix + MARKER)["Body"].read()
+        marker = self._bucket.call("get_object", Key=self._prefix + MARKER)["Body"].read()
         return msgspec.json.decode(marker, type=dict[str, str])["run"]
 
     def prepare(self, run_id: str) -> None:
-        owner = self._owner()
+        owner = self.owner()
         if owner is None:
-            marker = self._create_once(MARKER, msgspec.json.encode({"run": run_id}))
+            marker = self._bucket.create_once(self._prefix + MARKER, msgspec.json.encode({"run": run_id}))
             owner = msgspec.json.decode(marker, type=dict[str, str])["run"]
         if owner != run_id:
             whose = f"batch run {owner!r}" if owner else "an unknown batch run"
@@ -113,7 +98,7 @@ class S3PartsSink:
                 digest.update(data)
                 size += len(data)
             body.seek(0)
-            self._call("put_object", Key=self._prefix + name, Body=body)
+            self._bucket.call("put_object", Key=self._prefix + name, Body=body)
         return Part(name, counted.items, size, digest.hexdigest())
 
     def sync(self, parts: Iterable[Part]) -> None:
@@ -125,12 +110,15 @@ class S3PartsSink:
     def finish(self, parts: Iterable[Part]) -> Delivered:
         for _ in parts:
             pass
-        return Delivered("parts", f"s3://{self._bucket}/{self._prefix}")
+        return self.left()
+
+    def left(self) -> Delivered:
+        return Delivered("parts", f"s3://{self._bucket.name}/{self._prefix}")
 
     def discard(self, run_id: str) -> None:
-        if self._owner() != run_id:
+        if self.owner() != run_id:
             return
-        keys = [*self._held_parts(), self._prefix + "columns.json", self._prefix + MARKER]
+        keys = [*self._held_parts(), self._prefix + _COLUMNS, self._prefix + MARKER]
         for low in range(0, len(keys), _DELETED_A_REQUEST):
             batch = [{"Key": key} for key in keys[low : low + _DELETED_A_REQUEST]]
-            self._call("delete_objects", Delete={"Objects": batch})
+            self._bucket.call("delete_objects", Delete={"Objects": batch})

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Self
 
 from rota.connectors.jsonl import join_lines
 from rota.connectors.options import SqliteTable
@@ -154,6 +155,9 @@ class SqliteTableSink:
     def finish(self, parts: Iterable[Part]) -> Delivered:
         for _ in parts:
             pass
+        return self.left()
+
+    def left(self) -> Delivered:
         return Delivered("table", f"{self._path}#{self._table}")
 
     def discard(self, run_id: str) -> None:
@@ -161,3 +165,61 @@ class SqliteTableSink:
         with self._transaction() as connection:
             connection.execute(_PARTS)
             connection.execute("DELETE FROM rota_parts WHERE run = ? AND sink = ?", (run_id, self._table))
+
+
+class SqliteParts:
+    """The parts that a run committed to a table, to be compared with a manifest. location: as in `Delivered`."""
+
+    def __init__(self, location: str, run: str) -> None:
+        path, _, self._table = location.rpartition("#")
+        self._path = Path(path)
+        self._run = run
+        self._results = 0
+        self._connection: sqlite3.Connection | None = None
+        self._problem = ""
+
+    def __enter__(self) -> Self:
+        try:
+            self._connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)
+            self._connection.execute("SELECT 1 FROM rota_parts LIMIT 1")
+        except sqlite3.Error as error:
+            self._fail(error)
+        return self
+
+    def _fail(self, error: sqlite3.Error) -> None:
+        self._problem = f"the database {str(self._path)!r} cannot be read: {error}"
+        self.__exit__()
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    def check(self, part: Part) -> Iterator[str]:
+        """What is wrong with one part."""
+        self._results += part.items
+        if self._connection is None:
+            return
+        sql = "SELECT items, bytes, sha256 FROM rota_parts WHERE run = ? AND sink = ? AND part = ?"
+        try:
+            row = self._connection.execute(sql, (self._run, self._table, part.name)).fetchone()
+        except sqlite3.Error as error:
+            self._fail(error)
+            return
+        if row is None:
+            yield f"part {part.name} was never committed to the database"
+        elif row != (part.items, part.bytes, part.sha256):
+            yield f"part {part.name} was committed with other results than the manifest's"
+
+    def check_end(self) -> Iterator[str]:
+        """What is wrong with the table as a whole."""
+        if self._connection is not None and self._results:
+            try:
+                empty = self._connection.execute(f"SELECT 1 FROM {_quoted(self._table)} LIMIT 1").fetchone() is None  # noqa: S608
+            except sqlite3.Error as error:
+                self._fail(error)
+            else:
+                if empty:
+                    yield f"the table {self._table!r} is empty"
+        if self._problem:
+            yield self._problem

@@ -4,6 +4,10 @@ The manifest has a line (`Entry`) a chunk, in chunk order; the receipt has the t
 which each link is the SHA-256 of the link before and the entry's line. Entries hold the hashes of the result parts,
 so whoever knows the root knows that no range, count or result was altered. All of it is computed as the entries pass,
 in bounded memory. A redrive writes a new version of the manifest, whose first link is the root of the version before.
+
+A batch run that ends early has a manifest too. In it, chunks that were planned and not done are marked as open: they
+have the range that was planned, and no items. Ranges behind an open chunk of the same origin may be guesses that nobody
+has proven yet (see `rota.core.chunk`), so there neighbours need not meet.
 """
 
 from __future__ import annotations
@@ -30,9 +34,10 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """Where a sink put everything: part files in a directory, one file (`head` bytes, then the parts), a table."""
+    """Where a sink put everything: part files in a directory, one file (`head` bytes, then the parts), a table, or
+    nowhere, if the results were not wanted or could not be kept."""
 
-    layout: Literal["parts", "file", "table"]
+    layout: Literal["parts", "file", "table", "nowhere"]
     location: str
     head: int = 0
 
@@ -57,7 +62,8 @@ class Counts(msgspec.Struct, frozen=True, omit_defaults=True):
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One chunk's line: the range that was really read, how its items ended, where their results are.
 
-    `size` is the length of the origin where it is known from the origin itself (uncompressed text), else 0.
+    `size` is the length of the origin where it is known from the origin itself (uncompressed text), else 0. `open`: the
+    chunk was planned and not done.
     """
 
     chunk: int
@@ -70,10 +76,15 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     parts: tuple[Part, ...] = ()
     last: bool = False
     size: int = 0
+    open: bool = False
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Totals and root of one version of a manifest; `previous` is the root of the version before, if any."""
+    """Totals and root of one version of a manifest; `previous` is the root of the version before, if any.
+
+    `ended` says how a batch run ended that ended early, else it is empty; then `open` chunks were planned and not done,
+    and `planned` tells whether the source was planned to its end.
+    """
 
     batch: str
     run: str
@@ -84,6 +95,9 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     results: int
     root: str
     previous: str = ""
+    ended: str = ""
+    open: int = 0
+    planned: bool = True
 
 
 def entry_of(chunk: Chunk, extent: Extent, counts: Counts, parts: Iterable[Part] = ()) -> Entry:
@@ -104,6 +118,12 @@ def entry_of(chunk: Chunk, extent: Extent, counts: Counts, parts: Iterable[Part]
     )
 
 
+def open_entry(chunk: Chunk) -> Entry:
+    """The line of a chunk that was planned and not done."""
+    entry = entry_of(chunk, Extent(chunk.start, chunk.end), Counts(0, 0))
+    return msgspec.structs.replace(entry, open=True)
+
+
 class Tally:
     """Adds entries up as they pass and forges the chain."""
 
@@ -111,6 +131,7 @@ class Tally:
         self._previous = previous
         self._link = bytes.fromhex(previous)
         self._chunks = 0
+        self._open = 0
         self._results = 0
         self._counts = Counts(0, 0)
 
@@ -119,22 +140,38 @@ class Tally:
         line = _encode(entry)
         self._link = hashlib.sha256(self._link + line).digest()
         self._chunks += 1
+        self._open += entry.open
         self._results += sum(part.items for part in entry.parts)
         self._counts += entry.counts
         return line
 
-    def receipt(self, batch: str, run: str, version: int, delivered: Delivered) -> Receipt:
+    def receipt(
+        self, batch: str, run: str, version: int, delivered: Delivered, ended: str = "", *, planned: bool = True
+    ) -> Receipt:
         """The receipt of all entries added."""
         if version < 1:
             raise InvalidError("version", version, "a whole number from 1 up is")
         return Receipt(
-            batch, run, version, delivered, self._chunks, self._counts, self._results, self._link.hex(), self._previous
+            batch,
+            run,
+            version,
+            delivered,
+            self._chunks,
+            self._counts,
+            self._results,
+            self._link.hex(),
+            self._previous,
+            ended,
+            self._open,
+            planned,
         )
 
 
-def check_tiling(entries: Iterable[Entry]) -> Iterator[str]:
-    """What is wrong with the ranges: gaps, overlaps, missing or repeated chunks, origins that do not start or end."""
+def check_tiling(entries: Iterable[Entry], *, planned: bool = True) -> Iterator[str]:
+    """What is wrong with the ranges: gaps, overlaps, missing or repeated chunks, origins that do not start or end.
+    planned: whether the source was planned to its end."""
     before: Entry | None = None
+    guessed = False
     for number, entry in enumerate(entries):
         if entry.chunk != number:
             yield f"chunk {number} is missing: chunk {entry.chunk} stands in its place"
@@ -145,7 +182,8 @@ def check_tiling(entries: Iterable[Entry]) -> Iterator[str]:
             and (entry.uri, entry.fingerprint) == (before.uri, before.fingerprint)
             and not before.last
         )
-        if before is not None and same and entry.start != before.end:
+        guessed = entry.unit == "bytes" and (entry.open or (guessed and same))
+        if before is not None and same and not guessed and entry.start != before.end:
             kind = "a gap" if entry.start > before.end else "an overlap"
             between = f"chunks {before.chunk} and {entry.chunk} of {entry.uri}"
             yield f"{kind} between {between}: {before.end} to {entry.start}"
@@ -157,7 +195,7 @@ def check_tiling(entries: Iterable[Entry]) -> Iterator[str]:
         if entry.last and entry.size and entry.end != entry.size:
             yield f"{entry.uri} has {entry.size} bytes, and its last chunk {entry.chunk} ends at {entry.end}"
         before = entry
-    if before is not None and not before.last:
+    if planned and before is not None and not before.last:
         yield _unfinished(before)
 
 

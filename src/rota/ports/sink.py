@@ -28,6 +28,7 @@ class Sink(Protocol):
       raised `InvalidError`.
     - `finish` gets every part, by chunk and revision, in order; afterwards all of them are where the user wants them.
       It may be called again, after a crash or with the parts of a redrive added.
+    - `left` tells where the parts are when a batch run ends before all chunks are done; nothing is put together.
     - `discard` removes what a run left, if it is still this run's.
     """
 
@@ -42,5 +43,7 @@ class Sink(Protocol):
     def refusal(self, result: object) -> str | None: ...
 
     def finish(self, parts: Iterable[Part]) -> Delivered: ...
+
+    def left(self) -> Delivered: ...
 
     def discard(self, run_id: str) -> None: ...

@@ -30,7 +30,7 @@ from rota.core.errors import ConflictError, NotFoundError, RotaError, StoreCorru
 from rota.core.outcome import Failure
 from rota.core.payload import decode_payload
 from rota.core.task import Task
-from rota.embedded.batch.ending import PAGE, conclude, done_rows
+from rota.embedded.batch.ending import PAGE, conclude, rows
 from rota.embedded.batch.forge import Forge
 from rota.embedded.batch.generators import with_payload
 from rota.embedded.batch.jobs import Jobs
@@ -105,7 +105,7 @@ class Conductor:
             try:
                 if self._run.state != "finishing":
                     sink = self._until_decided()
-                elif self._run.outcome != "cancelled":
+                elif self._run.planned:
                     sink = _prepared_sink(self._run)
             except StoreError:
                 raise
@@ -139,7 +139,7 @@ class Conductor:
         run, spec = self._run, self._run.spec
         if run.wish == "cancel":
             self._decide(Verdict("cancelled", "cancelled by request"))
-            return None
+            return _prepared_sink(run) if run.planned else None
         setup = setup_of(run, self._tasks)
         if spec.source.get("type") == GENERATOR and self._generator is None:
             raise NotFoundError("batch", run.name, "the app that is served does not declare it with its generator")
@@ -188,7 +188,7 @@ class Conductor:
         last: Chunk | None = None
         wrong: list[Chunk] = []
         if self._run.planned:
-            for row in done_rows(self._store, self.key):
+            for row in rows(self._store, self.key, "done"):
                 if row.mark is not None:
                     wrong += self._frontier.add(row.chunk, row.mark.extent, row.mark.counts)
                 last = row.chunk
@@ -201,9 +201,9 @@ class Conductor:
                 last = page[-1].chunk if last is None or after > last.number else last
         if self._run.revision:
             after = -1
-            while rows := self._store.chunks(self.key, "redrive", after, PAGE):
-                jobs.redrive(rows)
-                after = rows[-1].chunk.number
+            while page := self._store.chunks(self.key, "redrive", after, PAGE):
+                jobs.redrive(page)
+                after = page[-1].chunk.number
         return last
 
     # driving

@@ -17,11 +17,11 @@ from rota.connectors.manifest import read_receipt, receipt_path, write_manifest
 from rota.core.batch import BatchKey, BatchOutcome, BatchRun
 from rota.core.completion import ChunkRow, is_complete
 from rota.core.errors import RotaError, StoreError
-from rota.core.receipt import Delivered, Part, Receipt, entry_of
+from rota.core.receipt import Delivered, Part, Receipt, entry_of, open_entry
 from rota.core.retry import Retry
 from rota.core.run import Run, RunSpec
 from rota.embedded.batch.places import Places
-from rota.ports.batches import BatchStore, Finished
+from rota.ports.batches import BatchStore, Finished, Which
 from rota.ports.clock import Clock
 from rota.ports.sink import Sink
 
@@ -31,10 +31,10 @@ NOTICE_RETRY = Retry(attempts=10, initial=1.0, factor=3.0, maximum=3600.0)
 _encode = msgspec.json.Encoder().encode
 
 
-def done_rows(store: BatchStore, key: BatchKey) -> Iterator[ChunkRow]:
-    """Every chunk that is done, in order, a page at a time."""
+def rows(store: BatchStore, key: BatchKey, which: Which) -> Iterator[ChunkRow]:
+    """Chunks in order, a page at a time."""
     after = -1
-    while page := store.chunks(key, "done", after, PAGE):
+    while page := store.chunks(key, which, after, PAGE):
         yield from page
         after = page[-1].chunk.number
 
@@ -49,48 +49,70 @@ def conclude(
     outcome: BatchOutcome
     outcome, error = ("failed", broken) if broken and run.outcome == "succeeded" else (run.outcome, run.error)
     finished = Finished(outcome, 0, error, run.version, run.root, run.manifest)
-    if sink is not None and is_complete(run) and run.outcome != "cancelled":
+    if not is_complete(run):
+        finished = _account_for_what_is_done(run, store, sink, places, finished)
+    elif sink is not None:
         try:
-            receipt, directory = _write(run, store, sink, places)
+            receipt, directory = _write(run, store, sink.finish(_parts(store, run.key)), places)
             finished = Finished(run.outcome, 0, run.error, receipt.version, receipt.root, str(directory))
         except StoreError:
             raise
         except (RotaError, OSError) as error:
             said = f"the results could not be finished: {error}"
-            finished = Finished("failed", 0, said, run.version, run.root, run.manifest)
+            finished = msgspec.structs.replace(finished, outcome="failed", error=said)
     finished = msgspec.structs.replace(finished, at=clock.now())
     notices = notices_of(run, finished) if finished.outcome != run.told else []
     if not store.finish(run.key, finished, notices):
         return False
-    if is_complete(run) or finished.outcome == "cancelled":
+    if is_complete(run):
         places.clean()
     log.info("%s %s: %s %s", run.id, finished.outcome, run.counts, finished.error)
     return True
 
 
-def _write(run: BatchRun, store: BatchStore, sink: Sink, places: Places) -> tuple[Receipt, Path]:
-    delivered = sink.finish(_parts(store, run.key))
-    directory = manifest_directory(delivered, places)
-    previous = None
-    if run.version:
-        previous = read_receipt(receipt_path(Path(run.manifest), run.version))
+def _account_for_what_is_done(
+    run: BatchRun, store: BatchStore, sink: Sink | None, places: Places, finished: Finished
+) -> Finished:
+    """The manifest of a batch run that ends early says which chunks are not done. Results are left as parts: what looks
+    complete must be."""
+    delivered = Delivered("nowhere", "") if sink is None else sink.left()
+    try:
+        receipt, directory = _write(run, store, delivered, places, finished.outcome)
+    except StoreError:
+        raise
+    except (RotaError, OSError) as error:
+        log.warning("%s: no manifest could be written: %s", run.id, error)
+        return finished
+    return msgspec.structs.replace(finished, version=receipt.version, root=receipt.root, manifest=str(directory))
+
+
+def _write(
+    run: BatchRun, store: BatchStore, delivered: Delivered, places: Places, ended: str = ""
+) -> tuple[Receipt, Path]:
+    directory = manifest_directory(run, delivered, places)
+    previous = read_receipt(receipt_path(directory, run.version)) if run.version else None
     entries = (
-        entry_of(row.chunk, row.mark.extent, row.mark.counts, row.mark.parts)
-        for row in done_rows(store, run.key)
-        if row.mark is not None
+        open_entry(row.chunk)
+        if row.mark is None
+        else entry_of(row.chunk, row.mark.extent, row.mark.counts, row.mark.parts)
+        for row in rows(store, run.key, "all")
     )
-    return write_manifest(directory, run.name, run.id, delivered, entries, previous), directory
+    planned = run.sealed is not None
+    return write_manifest(directory, run.name, run.id, delivered, entries, previous, ended, planned=planned), directory
 
 
-def manifest_directory(delivered: Delivered, places: Places) -> Path:
-    """Beside the parts, where the results have a local directory of their own."""
-    if delivered.layout == "parts" and "://" not in delivered.location:
+def manifest_directory(run: BatchRun, delivered: Delivered, places: Places) -> Path:
+    """Where the versions before are; the first, beside the parts, where the results have a local directory of their
+    own."""
+    if run.version:
+        return Path(run.manifest)
+    if run.spec.sink.get("type") == "parts" and delivered.location and "://" not in delivered.location:
         return Path(delivered.location)
     return places.root
 
 
 def _parts(store: BatchStore, key: BatchKey) -> Iterator[Part]:
-    for row in done_rows(store, key):
+    for row in rows(store, key, "done"):
         if row.mark is not None:
             yield from row.mark.parts
 
