@@ -8,10 +8,10 @@ import pytest
 from tests.aws.deploy.shop import plan_of, shop, template_of
 
 import rota
+from rota.aws.dynamo.schema import TABLE
 from rota.aws.settings import StackSettings
 from rota.aws.stack.functions import FUNCTIONS
 from rota.aws.stack.parameters import PARAMETERS, TIMEOUTS, check_parameters
-from rota.aws.stack.storage import TABLE
 from rota.aws.stack.template import build_template, encode_template
 from rota.core.errors import InvalidError
 

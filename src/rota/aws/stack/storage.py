@@ -10,20 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from rota.aws.dynamo.schema import EXPIRES, TABLE
 from rota.aws.stack.parameters import visibility
 from rota.aws.stack.plan import StackPlan
 from rota.aws.stack.statements import arn, queue_resource
 from rota.aws.stack.suppress import on_purpose
 
 Json = dict[str, Any]
-TABLE: Json = {
-    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-    "AttributeDefinitions": [
-        {"AttributeName": "pk", "AttributeType": "S"},
-        {"AttributeName": "sk", "AttributeType": "S"},
-    ],
-    "BillingMode": "PAY_PER_REQUEST",
-}
 LONGEST_RETENTION = 14 * 86_400
 """Seconds that SQS keeps a message at most."""
 RECEIVED_AT_MOST = 10
@@ -39,16 +32,14 @@ def storage(plan: StackPlan) -> Json:
 
 
 def _table() -> Json:
-    kwargs = dict(TABLE)
-    expires = kwargs.pop("TimeToLiveSpecification", {"AttributeName": "expires", "Enabled": True})
     return {
         "Type": "AWS::DynamoDB::Table",
         "DeletionPolicy": "Delete",
         "UpdateReplacePolicy": "Retain",
         "Metadata": on_purpose({"CKV_AWS_119": _BY_AWS}),
         "Properties": {
-            **kwargs,
-            "TimeToLiveSpecification": expires,
+            **TABLE,
+            "TimeToLiveSpecification": {"AttributeName": EXPIRES, "Enabled": True},
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
             "DeletionProtectionEnabled": {"Fn::If": ["TableProtection", True, False]},
         },
