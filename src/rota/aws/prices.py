@@ -1,7 +1,7 @@
 """What AWS asks for, in US dollars: the public list prices of us-east-1, without free tiers and discounts.
 
-As of 2025-11-01, from the pricing pages of each service (aws.amazon.com/SERVICE/pricing). Prices of other regions differ
-by up to a third. Who changes a figure here changes the date above.
+As of 2025-11-01, from the pricing pages of each service (aws.amazon.com/SERVICE/pricing). Prices of other regions
+differ by up to a third. Who changes a figure here changes the date above.
 """
 
 from __future__ import annotations
