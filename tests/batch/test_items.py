@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from tests.batch import shop
-from tests.batch.running import Place
+from tests.batch.running import PATIENCE, Place
 
-from rota.core.errors import InvalidError
+from rota.core.errors import ConflictError, InvalidError
 from rota.core.receipt import Counts
 
 
@@ -150,6 +152,25 @@ def test_broken_records_are_dead_letters_with_their_beginning(place: Place) -> N
         dead = list(client.batches.dead_letters(run.id))
     assert [(it.item, it.broken, it.position) for it in dead] == [('{"id": ', True, 10), ("nonsense", True, 28)]
     assert dead[0].failure.message.startswith("invalid JSON")
+    with (
+        place.client() as client,
+        pytest.raises(ConflictError, match=r"the 2 items of group 1 .* could not be decoded"),
+    ):
+        client.batches.redrive(run.id)
+
+
+def test_a_redrive_leaves_broken_records_out(place: Place) -> None:
+    items = ['{"id": \n', *(json.dumps({"id": n, "place": str(place.root)}) + "\n" for n in range(1, 8))]
+    run = place.run(shop.mendable, place.lines(items), tolerated_failures="50%")
+    (place.root / "mended").touch()
+    with place.serve() as client:
+        numbers = {one.signature.is_final: one.number for one in client.batches.failures(run.id)}
+        with pytest.raises(ConflictError, match="mend the source, and start a new batch run"):
+            client.batches.redrive(run.id, [numbers[True], numbers[False]])
+        client.batches.redrive(run.id)
+        again = client.batches.wait(run.id, PATIENCE)
+    assert (again.counts, again.version) == (Counts(8, 7, 1), 2)
+    assert place.verify(again) == []
 
 
 def test_an_item_that_takes_too_long_fails(place: Place) -> None:

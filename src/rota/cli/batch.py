@@ -348,6 +348,14 @@ def redrive(
     """Attempt dead letters again, and write the next version of manifest and receipt."""
     if app is None:
         with connect(url) as client:
-            _said(client.batches.redrive(id, group), json)
+            _said(_redriven(client, id, group), json)
         return
-    _carry_out(url, _loaded(app), lambda client: client.batches.redrive(id, group), detach, json)
+    _carry_out(url, _loaded(app), lambda client: _redriven(client, id, group), detach, json)
+
+
+def _redriven(client: Client, id: str, groups: list[int] | None) -> BatchRun:
+    run = client.batches.redrive(id, groups)
+    final = sum(one.count for one in client.batches.failures(id) if one.signature.is_final)
+    if final and groups is None:
+        note(f"rota: {amount(final)} items that could not be decoded are left out: another attempt would read the same")
+    return run

@@ -11,9 +11,9 @@ import msgspec
 
 from rota.client.schedules import check_limit
 from rota.connectors.dead_files import dead_path, read_dead
-from rota.connectors.verifying import verify_manifest
 from rota.connectors.open import SinkText, SourceText
 from rota.connectors.stored import check_stored, generator_of, sink_json, source_json
+from rota.connectors.verifying import verify_manifest
 from rota.core.batch import Batch, BatchRun, BatchState
 from rota.core.chunk import ChunkSize
 from rota.core.completion import DeadItem, FailureGroup
@@ -147,8 +147,9 @@ class Batches:
         return self._asked(batches.ask(self._store, id, "cancel"))
 
     def redrive(self, id: str, groups: Sequence[int] | None = None) -> BatchRun:
-        """Attempt dead letters again: those of these failure groups, or all; one that ended early also goes on where it
-        stopped. Raises ConflictError if it has not ended, or there is nothing to do."""
+        """Attempt dead letters again: those of these failure groups, or all that are not records which could not be
+        decoded; one that ended early also goes on where it stopped. Raises ConflictError if it has not ended, there is
+        nothing to do, or a group holds such records."""
         return self._asked(batches.redrive(self._store, id, groups))
 
     def _asked(self, run: BatchRun) -> BatchRun:

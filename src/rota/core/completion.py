@@ -18,6 +18,9 @@ from rota.core.chunk import Chunk, Extent
 from rota.core.outcome import Failure
 from rota.core.receipt import Counts, Part
 
+BROKEN_ITEM = "rota.BrokenItem"
+"""The exception's name of a record that could not be decoded."""
+
 
 class Signature(msgspec.Struct, frozen=True, omit_defaults=True):
     """What failures of one group have in common: the exception's name, the frame it came from, the field that is
@@ -30,6 +33,11 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def key(self) -> str:
         return f"{self.exception}|{self.frame}|{self.field}"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no other attempt can help: a record that cannot be decoded stays so, since its source is pinned."""
+        return self.exception == BROKEN_ITEM
 
 
 class FailureCount(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from rota.core.batch import Batch, BatchKey, BatchRun, BatchSpec, Wish, absolute
-from rota.core.completion import FailureGroup
+from rota.core.completion import FailureGroup, is_complete
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
 from rota.core.ids import parse_run_id
 from rota.ports.batches import BatchStore
@@ -94,21 +94,35 @@ def ask(store: BatchStore, id: str, wish: Wish) -> BatchRun:
 
 
 def redrive(store: BatchStore, id: str, groups: Sequence[int] | None = None) -> BatchRun:
-    """Attempt dead letters again: those of the groups of these numbers, or all. A batch run that ended early also
-    goes on
-    where it stopped. ConflictError if it has not ended, or there is nothing to do."""
+    """Attempt dead letters again: those of the groups of these numbers, or all. A batch run that ended early also goes
+    on where it stopped. Records that could not be decoded are left out: the source is pinned, so they cannot have
+    changed. ConflictError if it has not ended, if there is nothing to do, or if a group that was asked for holds such
+    records."""
     run = find_run(store, id)
     found = store.failures(run.key)
     chosen = [one for one in found if groups is None or one.number in groups]
+    final = [one for one in chosen if one.signature.is_final]
     unknown = sorted(set(groups or ()) - {one.number for one in found})
     if unknown:
         raise InvalidError("group", unknown[0], _numbers(found))
-    if not chosen and run.sealed is not None and run.done >= run.sealed:
+    chosen = [one for one in chosen if one not in final]
+    nothing = not chosen and is_complete(run)
+    if final and (groups or nothing):
+        raise ConflictError(_undecodable(id, final), batch_run=id)
+    if nothing:
         raise ConflictError(f"batch run {id} has no dead letters to redrive", batch_run=id)
     again = store.redrive(run.key, [one.signature.key for one in chosen])
     if again is None:
         raise ConflictError(f"batch run {id} is {run.shown_state}; redrive it when it has ended", batch_run=id)
     return again
+
+
+def _undecodable(id: str, groups: Sequence[FailureGroup]) -> str:
+    count, numbers = sum(one.count for one in groups), ", ".join(str(one.number) for one in groups)
+    return (
+        f"the {count} items of group {numbers} of batch run {id} could not be decoded, and another attempt would read "
+        "the same: mend the source, and start a new batch run with it"
+    )
 
 
 def _numbers(found: Sequence[FailureGroup]) -> str:

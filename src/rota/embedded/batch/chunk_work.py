@@ -20,7 +20,7 @@ from rota.connectors.dead_files import read_dead, write_dead
 from rota.connectors.jsonl import join_lines
 from rota.core.block import Block, Broken
 from rota.core.chunk import Chunk, Extent
-from rota.core.completion import DeadItem, count_failures
+from rota.core.completion import BROKEN_ITEM, DeadItem, count_failures
 from rota.core.errors import InvalidError
 from rota.core.isolation import Stretch
 from rota.core.outcome import Failure
@@ -192,7 +192,7 @@ class _ChunkJob:
             value = piece.values[at]
             assert isinstance(value, Broken)
             kind = value.error.partition(":")[0]
-            failure = Failure(("rota.BrokenItem",), value.error, "", transient=False)
+            failure = Failure((BROKEN_ITEM,), value.error, "", transient=False)
             item = self._dead_item(piece, positions, at, failure, 1, kind if len(kind) < 60 else "")
             found.append(msgspec.structs.replace(item, item=value.raw, broken=True))
         self._dead += sorted(found, key=lambda one: one.index)
