@@ -186,14 +186,9 @@ def _firing(decision: _Decision, first: int, last: int, *, latest: bool) -> int 
     """The latest (or earliest) tick of [first, last] that the trigger does not itself skip."""
     trigger = decision.schedule.trigger
     if latest:
-        tick = trigger.latest_tick(first - 1, last)
-        while tick is not None and tick.skip is not None:
-            tick = trigger.latest_tick(first - 1, tick.at - 1)
-        return tick.at if tick else None
-    tick = trigger.next_tick(first - 1)
-    while tick is not None and tick.at <= last and tick.skip is not None:
-        tick = trigger.next_tick(tick.at)
-    return tick.at if tick and tick.at <= last else None
+        return trigger.latest_fired(first - 1, last)
+    at = trigger.next_fired(first - 1)
+    return at if at is not None and at <= last else None
 
 
 def paused_row(stored: StoredSchedule, now: int) -> tuple[TickRow | None, Tick | None]:

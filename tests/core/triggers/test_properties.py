@@ -86,8 +86,14 @@ def test_counting_and_looking_back_agree_with_walking(trigger: AnyTrigger, after
     assert trigger.count_ticks(after, until) == len(ticks)
     latest = trigger.latest_tick(after, until)
     assert (latest and latest.at) == (ticks[-1] if ticks else None)
+    fired = []
     for before, tick in zip([after, *ticks], ticks, strict=False):
-        assert trigger.latest_tick(before, tick) == trigger.next_tick(before)
+        found = trigger.next_tick(before)
+        assert trigger.latest_tick(before, tick) == found
+        fired += [tick] if found is not None and found.skip is None else []
+    assert trigger.latest_fired(after, until) == (fired[-1] if fired else None)
+    if fired:
+        assert trigger.next_fired(after) == fired[0]
 
 
 @settings(max_examples=100, deadline=None)

@@ -158,6 +158,9 @@ def test_excluded_seconds_are_not_walked() -> None:
     assert cron.next(NOW) is None
     cron = Cron("* * * * * ?", timezone="Europe/Berlin", exclude=["2026-01-01/2026-12-31"])
     assert cron.next(NOW) == datetime(2026, 12, 31, 23, tzinfo=UTC)
+    excluded, last = at("2026-01-01T00:00+01:00"), at("2026-12-31T12:00+01:00")
+    assert cron.latest_fired(excluded - 60_000, last) == excluded - 1000
+    assert cron.latest_fired(excluded, last) is None
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ class Trigger(
 
     def next(self, after: datetime) -> datetime | None:
         """The first time after `after` at which it fires, in the trigger's zone; None where there is none."""
-        found = self._next_fired(_ms("after", after))
+        found = self.next_fired(_ms("after", after))
         return None if found is None else to_datetime(found, zone(self.timezone).info)
 
     def upcoming(self, after: datetime, n: int) -> list[datetime]:
@@ -109,7 +109,7 @@ class Trigger(
         times: list[datetime] = []
         at: int | None = _ms("after", after)
         while len(times) < n and at is not None:
-            at = self._next_fired(at)
+            at = self.next_fired(at)
             if at is not None:
                 times.append(to_datetime(at, shown))
         return times
@@ -134,7 +134,10 @@ class Trigger(
             return f"{shown} is excluded"
         return reason
 
-    def _next_fired(self, after: int) -> int | None:
+    # Both leave a range of excluded days in one step: a month of excluded seconds is not walked.
+
+    def next_fired(self, after: int) -> int | None:
+        """The first tick after `after` that is not skipped."""
         exclusions = self._window.exclusions
         at = after
         while True:
@@ -143,8 +146,19 @@ class Trigger(
                 return None
             if tick.skip is None:
                 return tick.at
-            # A range of excluded days is left in one step: a month of excluded seconds is not walked.
             at = tick.at if exclusions is None else exclusions.end_of(tick.at)
+
+    def latest_fired(self, after: int, until: int) -> int | None:
+        """The last tick in (after, until] that is not skipped."""
+        exclusions = self._window.exclusions
+        at = until
+        while True:
+            tick = self.latest_tick(after, at)
+            if tick is None:
+                return None
+            if tick.skip is None:
+                return tick.at
+            at = (tick.at if exclusions is None else exclusions.start_of(tick.at)) - 1
 
     @cached_property
     def _window(self) -> _Window:

@@ -42,17 +42,22 @@ class Exclusions:
         self._starts, self._ends = starts, ends
 
     def holds(self, at: int) -> bool:
-        return at in self._instants or self._last_day(at) is not None
+        return at in self._instants or self._days_around(at) is not None
 
     def end_of(self, at: int) -> int:
         """The last millisecond before the first day after the excluded range that holds `at`; at least `at`."""
-        last = self._last_day(at)
-        return at if last is None else max(at, self._zone.first_instant((last + 1) * DAY) * 1000 - 1)
+        days = self._days_around(at)
+        return at if days is None else max(at, self._zone.first_instant((days[1] + 1) * DAY) * 1000 - 1)
 
-    def _last_day(self, at: int) -> int | None:
+    def start_of(self, at: int) -> int:
+        """The first millisecond of the excluded range that holds `at`; at most `at`."""
+        days = self._days_around(at)
+        return at if days is None else min(at, self._zone.first_instant(days[0] * DAY) * 1000)
+
+    def _days_around(self, at: int) -> tuple[int, int] | None:
         day = self._zone.to_local(at // 1000) // DAY
         index = bisect_right(self._starts, day) - 1
-        return self._ends[index] if index >= 0 and day <= self._ends[index] else None
+        return (self._starts[index], self._ends[index]) if index >= 0 and day <= self._ends[index] else None
 
 
 @lru_cache(maxsize=512)
