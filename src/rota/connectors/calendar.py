@@ -1,7 +1,7 @@
 """Files of excluded dates: plain text (one date, range or instant a line) and iCalendar.
 
-An all-day event excludes its dates, an event with times every date that it touches in its own zone. Recurring events
-are refused: unrolling them without end is the calendar program's work, which can export single events.
+An all-day event excludes its dates, an event with times every date that it touches in its own zone. A recurring event
+does so each time that it occurs, up to the end of 2099.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import icalendar
+import recurring_ical_events
 
 from rota.core.errors import InvalidError
 from rota.core.triggers.exclusions import parse_dates
 
 _LARGEST = 8 * 1024 * 1024
+_FIRST, _BEHIND = date(1970, 1, 1), date(2100, 1, 1)
 
 
 def excluded_dates(path: str | Path) -> tuple[str, ...]:
@@ -37,19 +39,14 @@ def excluded_dates(path: str | Path) -> tuple[str, ...]:
 
 def _from_calendar(name: str, content: bytes) -> tuple[str, ...]:
     try:
-        events = list(icalendar.Calendar.from_ical(content).walk("VEVENT"))
-        spans = [_span(name, event) for event in events]
-    except InvalidError:
-        raise
+        calendar = icalendar.Calendar.from_ical(content)
+        spans = [_span(event) for event in recurring_ical_events.of(calendar).between(_FIRST, _BEHIND)]
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise InvalidError("exclude", name, f"it is not an iCalendar file that can be read ({error})") from error
     return tuple(first if first == last else f"{first}/{last}" for first, last in sorted(set(spans)))
 
 
-def _span(name: str, event: icalendar.cal.Component) -> tuple[str, str]:
-    if "RRULE" in event or "RDATE" in event:
-        summary = str(event.get("SUMMARY", "without a summary"))
-        raise InvalidError("exclude", name, f"export the recurring event {summary!r} as single events")
+def _span(event: icalendar.cal.Component) -> tuple[str, str]:
     begin: date = event.decoded("DTSTART")
     if "DTEND" in event:
         end: date = event.decoded("DTEND")

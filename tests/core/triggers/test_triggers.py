@@ -212,7 +212,10 @@ def test_files_of_excluded_dates(tmp_path: Path) -> None:
     ]  # fmt: skip
     calendar.write_text("\r\n".join(lines) + "\r\n")
     assert excluded_dates(calendar) == ("2026-12-25/2026-12-26", "2027-01-01", "2027-01-05/2027-01-06")
-    calendar.write_text("\r\n".join([*lines[:6], "RRULE:FREQ=YEARLY", *lines[6:]]) + "\r\n")
+    yearly = [*lines[:6], "RRULE:FREQ=YEARLY;COUNT=4", "EXDATE;VALUE=DATE:20271225", *lines[6:8], lines[-1]]
+    calendar.write_text("\r\n".join(yearly) + "\r\n")
+    assert excluded_dates(calendar) == ("2026-12-25/2026-12-26", "2028-12-25/2028-12-26", "2029-12-25/2029-12-26")
+    calendar.write_text("not a calendar")
     for path in (calendar, tmp_path / "missing.ics", tmp_path):
         with pytest.raises(InvalidError):
             excluded_dates(path)
