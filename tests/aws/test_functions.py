@@ -28,7 +28,7 @@ FAIL = "def handler(event, context):\n    raise LookupError('no such order')\n"
 
 @pytest.fixture
 def functions(aws: Emulator) -> Functions:
-    return Functions(partial(client, endpoint_url=aws.url), local=True)
+    return Functions(partial(client, endpoint_url=aws.url))
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_directory_with_requirements_and_a_module_that_uses_rota(functions: Fu
         ("n" * 57, {}, "name: "),
         ("greet", {"memory": 64}, "memory: 64 .* from 128 to 10240"),
         ("greet", {"timeout": 901}, "timeout: 901 .* from 1 to 900"),
-        ("greet", {"python": "3.9"}, r"python: '3\.9' .* one of 3\.11"),
+        ("greet", {"runtime": "python3.9"}, r"runtime: 'python3\.9' .* one of python3\.11"),
         ("greet", {"architecture": "riscv"}, "architecture: 'riscv' .* one of arm64, x86_64"),
         ("greet", {"role": "admin"}, "role: 'admin' .* the ARN of an IAM role"),
         ("greet", {"environment": {"AWS_REGION": "x"}}, "env: 'AWS_REGION' .* Lambda's own"),

@@ -23,7 +23,7 @@ DENIED = Fault(code="AccessDeniedException", status=403)
 
 @pytest.fixture
 def functions(aws: Emulator) -> Functions:
-    return Functions(partial(client, endpoint_url=aws.url), local=True)
+    return Functions(partial(client, endpoint_url=aws.url))
 
 
 class Unready:
@@ -113,7 +113,7 @@ def test_a_role_that_lambda_does_not_know_yet_is_waited_for(aws: Emulator) -> No
         slept.append(seconds)
         time.sleep(seconds if unready.refusals == 0 else 0)
 
-    functions = Functions(make, local=True, sleep=sleep)
+    functions = Functions(make, sleep=sleep)
     assert functions.create("greet", read_text(GREET)).change == "created"
     assert unready.refusals == 0
     assert slept[:4] == sorted(slept[:4])

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
+ON_AWS = {ROOT / "docs/how-to/functions-on-the-fly.md"}
+"""Pages that need AWS; tests/aws executes them, on the emulator."""
 _FENCE = re.compile(r"^```(?P<language>\w*)[ ]*(?P<rest>.*)$")
 _FILE = re.compile(r"# ([\w-]+\.py)\n")
 

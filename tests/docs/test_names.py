@@ -16,7 +16,7 @@ from rota.cli.main import app
 from rota.embedded.settings import Settings
 
 PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")})
-PARTS = {"core", "connectors", "testing"}
+PARTS = {"aws", "core", "connectors", "testing"}
 """Packages that pages may name besides the front door."""
 
 

@@ -53,7 +53,8 @@ class Bundle(msgspec.Struct, frozen=True):
         return hashlib.sha256(self.data).hexdigest()
 
     def __str__(self) -> str:
-        return f"{self.files} files, {_megabytes(len(self.data))} zipped, {_megabytes(self.unzipped)} unzipped"
+        count = "1 file" if self.files == 1 else f"{self.files:,} files"
+        return f"{count}, {_megabytes(len(self.data))} zipped, {_megabytes(self.unzipped)} unzipped"
 
 
 def make_bundle(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from rota.aws.platform import ARCHITECTURES, PYTHONS, Platform
+from rota.aws.platform import ARCHITECTURES, PYTHONS
 from rota.core.errors import InvalidError
 from rota.core.limits import check_number
 
@@ -18,6 +18,7 @@ CONTENT = "rota:content"
 PAYLOAD_LIMIT = 6 * 1024 * 1024
 """Bytes of an event that Lambda takes, and of an answer that it gives, when somebody waits for it."""
 
+_RUNTIMES = tuple(f"python{version}" for version in PYTHONS)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,56}")  # 64 less the prefix of its role
 _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
 _RESERVED = re.compile(r"AWS_(?!LAMBDA_EXEC_WRAPPER$|XRAY_|POWERTOOLS_).*|LAMBDA_.*|_.*")
@@ -34,12 +35,12 @@ def check_name(name: str) -> None:
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How a function is to run; None: as it is, or the default when it is new.
 
-    handler: MODULE.FUNCTION, or the function alone. python, architecture: see Platform. memory: MB. timeout: seconds.
-    environment: all variables, names to values. role: the ARN of an IAM role that Lambda may take on, instead of one
-    that rota makes."""
+    handler: MODULE.FUNCTION, or the function alone. runtime: "python3.11", "python3.12" or "python3.13". memory: MB.
+    timeout: seconds. environment: all variables, names to values. role: the ARN of an IAM role that Lambda may take on,
+    instead of one that rota makes."""
 
     handler: str | None = None
-    python: str | None = None
+    runtime: str | None = None
     architecture: Literal["arm64", "x86_64"] | None = None
     memory: int | None = None
     timeout: int | None = None
@@ -48,8 +49,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
 
     def __post_init__(self) -> None:
-        if self.python is not None and self.python not in PYTHONS:
-            raise InvalidError("python", self.python, "one of " + ", ".join(PYTHONS))
+        if self.runtime is not None and self.runtime not in _RUNTIMES:
+            raise InvalidError("runtime", self.runtime, "one of " + ", ".join(_RUNTIMES))
         if self.architecture is not None and self.architecture not in ARCHITECTURES:
             raise InvalidError("architecture", self.architecture, "one of " + ", ".join(ARCHITECTURES))
         if self.memory is not None:
@@ -82,7 +83,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     arn: str
     state: str
-    python: str
+    runtime: str
     architecture: str
     handler: str
     role: str
@@ -99,10 +100,6 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     def target(self) -> str:
         """What a schedule names to invoke it."""
         return f"lambda:{self.name}"
-
-    @property
-    def platform(self) -> Platform:
-        return Platform(self.architecture, self.python)  # type: ignore[arg-type]  # Platform checks it
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -131,7 +128,7 @@ def function_of(configuration: dict[str, Any], tags: dict[str, str], version: st
         name=configuration["FunctionName"],
         arn=configuration["FunctionArn"],
         state=configuration.get("State", "Active"),
-        python=configuration.get("Runtime", "").removeprefix("python"),
+        runtime=configuration.get("Runtime", ""),
         architecture=configuration.get("Architectures", ["x86_64"])[0],
         handler=configuration.get("Handler", ""),
         role=configuration.get("Role", ""),

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import base64
 import builtins
+import ipaddress
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from botocore.exceptions import ClientError
@@ -56,8 +58,10 @@ class Made(msgspec.Struct, frozen=True):
 
 
 class Functions:
-    """client: the boto3 client of a service by its name. local: bundle for this interpreter, as an emulator on this
-    machine needs it. sleep: waits the given seconds.
+    """client: the boto3 client of a service by its name. sleep: waits the given seconds. cache: where wheels are kept.
+
+    An endpoint on this machine is an emulator, which runs functions with this machine's Python: what is made for it is
+    bundled with what is installed here, whatever its runtime says.
 
     Every call raises NotFoundError for a function that is not there, and RotaError with the name of the permission
     that is missing."""
@@ -66,13 +70,11 @@ class Functions:
         self,
         client: Callable[[str], Any],
         *,
-        local: bool = False,
         sleep: Callable[[float], None] = time.sleep,
         cache: Path | None = None,
     ) -> None:
         self._make_client = client
         self._clients: dict[str, Any] = {}
-        self._local = local
         self._sleep = sleep
         self._cache = cache
 
@@ -94,7 +96,7 @@ class Functions:
         found = self._find(name)
         if found is not None:
             return self._change(found, source, options, handler, requirements)
-        platform = Platform(options.architecture or "arm64", options.python or own_python())
+        platform = _platform(options.architecture or "arm64", options.runtime or f"python{own_python()}")
         bundle = self._bundle(source, platform, requirements)
         role, made = (options.role, False) if options.role else self._role(name)
         try:
@@ -202,9 +204,8 @@ class Functions:
         return found
 
     def _bundle(self, source: Source, platform: Platform, requirements: Path | Sequence[str] | None) -> Bundle:
-        return make_bundle(
-            source, None if self._local else platform, requirements=requirements, cache=self._cache, upload=True
-        )
+        here = _is_loopback(self._client("lambda").meta.endpoint_url)
+        return make_bundle(source, None if here else platform, requirements=requirements, cache=self._cache)
 
     def _role(self, name: str) -> tuple[str, bool]:
         return ensure_role(self._client("iam"), self._client("logs"), name)
@@ -243,7 +244,7 @@ class Functions:
         requirements: Path | Sequence[str] | None,
     ) -> Made:
         now = function_of(found["Configuration"], found["Tags"])
-        platform = Platform(options.architecture or now.platform.architecture, options.python or now.python)
+        platform = _platform(options.architecture or now.architecture, options.runtime or now.runtime)
         moved = platform.architecture != now.architecture
         if source is None and moved:
             raise InvalidError("architecture", platform.architecture, "only together with the source")
@@ -307,6 +308,10 @@ class Functions:
 _ABSENT: dict[str, Any] = {"Environment": {"Variables": {}}, "Description": ""}
 
 
+def _platform(architecture: str, runtime: str) -> Platform:
+    return Platform(architecture, runtime.removeprefix("python"))  # type: ignore[arg-type]  # Platform checks it
+
+
 def _configuration(options: Options, handler: str | None, platform: Platform) -> dict[str, Any]:
     """What the options say, in Lambda's words."""
     wanted = {
@@ -319,6 +324,14 @@ def _configuration(options: Options, handler: str | None, platform: Platform) ->
         "Environment": None if options.environment is None else {"Variables": options.environment},
     }
     return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _error_of(value: bytes, kind: str) -> str:
