@@ -1,7 +1,8 @@
 # make demo    the main job on real input, in under a minute
 # make test    every check, then the tests (what .ci/run runs)
 # make slow    the tests that take minutes: a thousand kills, thousands of seeds
-# make check   the checks alone: format, lint, types, import contracts, spelling
+# make check   the checks alone: format, lint, types, import contracts, spelling, the stack that synth writes
+# make stack   the last of these: AWS's linters and a security scan
 # make bench   the benchmarks, each beside its peer
 # make lock    requirement files anew, newest versions that fit
 # make venv    the development environment alone
@@ -11,11 +12,13 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
 BIN = $(VENV)/bin
+# AWS's own tools pin a boto3 that is not ours.
+TOOLS ?= $(VENV)-tools
 PYTHON_DIRS = $(wildcard src tests benchmarks examples scripts)
 # Benchmarks are left out: most peers carry no types.
 TYPED_DIRS = $(filter-out benchmarks,$(PYTHON_DIRS))
 
-.PHONY: demo test slow check bench lock venv clean
+.PHONY: demo test slow check stack bench lock venv clean
 .DEFAULT_GOAL = test
 
 venv:
@@ -31,13 +34,17 @@ test: check
 slow: venv
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup -m slow --hypothesis-profile=deep
 
-check: venv
+check: venv stack
 	$(BIN)/ruff format --check $(PYTHON_DIRS)
 	$(BIN)/ruff check $(PYTHON_DIRS)
 	$(BIN)/mypy $(TYPED_DIRS)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
 	PATH="$(abspath $(BIN)):$$PATH" basedpyright --verifytypes rota --ignoreexternal
+
+stack: venv
+	@$(PYTHON) scripts/venv.py $(TOOLS) requirements/tools.txt --without-project
+	$(BIN)/python scripts/check_stack.py $(BIN) $(TOOLS)/bin tests/aws/deploy/named_targets.py
 
 bench: venv
 	@$(PYTHON) scripts/venv.py $(VENV) benchmarks/requirements.txt
@@ -51,7 +58,8 @@ lock: venv
 	$(LOCK) pyproject.toml --all-extras requirements/build.in --output-file requirements/dev.txt
 	$(LOCK) pyproject.toml requirements/build.in --constraints requirements/dev.txt --output-file requirements/base.txt
 	$(LOCK) benchmarks/requirements.in --constraints requirements/dev.txt --output-file benchmarks/requirements.txt
+	$(LOCK) requirements/tools.in --output-file requirements/tools.txt
 
 clean:
-	rm -rf $(VENV) $(VENV).lock dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV).lock $(TOOLS) $(TOOLS).lock dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(PYTHON_DIRS) -name __pycache__ -type d -prune -exec rm -rf {} +

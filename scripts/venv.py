@@ -1,6 +1,7 @@
 """Make or refresh the virtual environment from a pinned and hashed requirements file.
 
     python scripts/venv.py .venv requirements/dev.txt
+    python scripts/venv.py .venv-tools requirements/tools.txt --without-project
 
 Idea: `make` compares times, which a checkout changes; this compares contents, so that an unchanged requirements file
 costs a tenth of a second. The stamp inside the environment holds the digest of the file it was installed from. Two
@@ -21,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def main(environment: Path, requirements: Path) -> None:
+def main(environment: Path, requirements: Path, *, project: bool) -> None:
     if sys.version_info < (3, 11):
         sys.exit(
             f"rota needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}: make PYTHON=python3.12 ..."
@@ -33,9 +34,11 @@ def main(environment: Path, requirements: Path) -> None:
         stamp = environment / f"{requirements.parent.name}-{requirements.stem}.stamp"
         wanted = digest(requirements)
         if not stamp.is_file() or stamp.read_text() != wanted:
-            pip(python, "install", "--quiet", "--require-hashes", "--requirement", str(requirements))
+            # The file names everything, so there is nothing left to resolve.
+            pip(python, "install", "--quiet", "--no-deps", "--require-hashes", "--requirement", str(requirements))
             stamp.write_text(wanted)
-        install_project(environment, python)
+        if project:
+            install_project(environment, python)
 
 
 def install_project(environment: Path, python: Path) -> None:
@@ -91,4 +94,4 @@ def locked(path: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), project="--without-project" not in sys.argv[3:])

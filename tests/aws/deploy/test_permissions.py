@@ -7,14 +7,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.aws.deploy.shop import MACHINE, plan_of, shop, template_of
+from tests.aws.deploy.named_targets import MACHINE, app
+from tests.aws.deploy.planning import plan_of, template_of
 
 import rota
 from rota.aws.stack.functions import FUNCTIONS
 from rota.aws.stack.statements import ACTIONS, PERMISSIONS, WITHIN, WITHOUT_RESOURCE, actions_of, resources
 
 Json = dict[str, Any]
-TEMPLATE = template_of(shop())
+TEMPLATE = template_of(app)
 RESOURCES: dict[str, Json] = TEMPLATE["Resources"]
 
 
@@ -53,7 +54,7 @@ def test_a_resource_is_a_wildcard_only_where_aws_has_none() -> None:
 
 
 def test_a_resource_ends_in_a_wildcard_only_inside_something_that_is_named() -> None:
-    known = resources(plan_of(shop()))
+    known = resources(plan_of(app))
     reasons = {text(place) for key in WITHIN for place in known[key]}
     found = {
         text(place)
@@ -86,7 +87,7 @@ def test_every_row_of_the_table_is_used_and_has_a_reason() -> None:
     used = {f"{row.service}:{call}" for rows in PERMISSIONS.values() for row in rows for call in row.calls}
     assert set(ACTIONS) - used == set(), "named in ACTIONS, but called by nobody"
     assert all(row.why for rows in PERMISSIONS.values() for row in rows)
-    assert {row.on for rows in PERMISSIONS.values() for row in rows} == {*resources(plan_of(shop()), "Logs")}
+    assert {row.on for rows in PERMISSIONS.values() for row in rows} == {*resources(plan_of(app), "Logs")}
 
 
 def test_what_a_function_writes_to_on_failure_it_may_write_to() -> None:
@@ -118,9 +119,9 @@ def test_targets_are_allowed_one_by_one() -> None:
 
 
 def test_an_app_without_targets_of_aws_gets_no_permission_for_any() -> None:
-    app = rota.App("plain")
-    actions = {action for _, it in allowed(template_of(app)) for action in as_list(it["Action"])}
-    resource = template_of(app)["Resources"]["DispatcherRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    plain = rota.App("plain")
+    actions = {action for _, it in allowed(template_of(plain)) for action in as_list(it["Action"])}
+    resource = template_of(plain)["Resources"]["DispatcherRole"]["Properties"]["Policies"][0]["PolicyDocument"]
     assert "states:DescribeExecution" not in actions
     assert not any("lambda:InvokeFunction" in it["Action"] for it in resource["Statement"])
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.aws.deploy.shop import plan_of, shop, template_of
+from tests.aws.deploy.named_targets import app
+from tests.aws.deploy.planning import plan_of, template_of
 
 import rota
 from rota.aws.dynamo.schema import TABLE
@@ -16,7 +17,7 @@ from rota.aws.stack.template import build_template, encode_template
 from rota.core.errors import InvalidError
 
 Json = dict[str, Any]
-TEMPLATE = template_of(shop())
+TEMPLATE = template_of(app)
 RESOURCES: dict[str, Json] = TEMPLATE["Resources"]
 
 
@@ -171,7 +172,7 @@ def test_every_period_suits_the_functions(minutes: str) -> None:
 
 
 def test_the_same_app_makes_the_same_template() -> None:
-    assert encode_template(build_template(plan_of(shop()))) == encode_template(build_template(plan_of(shop())))
+    assert encode_template(build_template(plan_of(app))) == encode_template(build_template(plan_of(app)))
 
 
 def test_every_suppression_has_its_reason() -> None:
@@ -182,18 +183,18 @@ def test_every_suppression_has_its_reason() -> None:
 
 @pytest.mark.parametrize("name", ["a.b", "a/b", "x" * 61])
 def test_a_queue_that_sqs_would_refuse_is_refused(name: str) -> None:
-    app = rota.App("plain")
-    app.schedule("a", rota.Every("5m"), f"queue:{name}")
+    plain = rota.App("plain")
+    plain.schedule("a", rota.Every("5m"), f"queue:{name}")
     with pytest.raises(InvalidError, match="letters, digits"):
-        plan_of(app)
+        plan_of(plain)
 
 
 def test_queues_whose_names_are_alike_stay_apart() -> None:
-    app = rota.App("plain")
+    plain = rota.App("plain")
     names = ["a-b", "a_b", "aB", "ab", "AB", "Ab", "x2D", "a-x2D"]
     for name in names:
-        app.schedule(name, rota.Every("5m"), f"queue:{name}")
-    queues = [it for it in template_of(app)["Resources"].values() if it["Type"] == "AWS::SQS::Queue"]
+        plain.schedule(name, rota.Every("5m"), f"queue:{name}")
+    queues = [it for it in template_of(plain)["Resources"].values() if it["Type"] == "AWS::SQS::Queue"]
     assert len([it for it in queues if "QueueName" in it["Properties"]]) == len(names) + 1
 
 

@@ -1,0 +1,22 @@
+"""An app that names a target of every kind, for the checks of the stack that it makes."""
+
+from __future__ import annotations
+
+import rota
+
+MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:ship"
+FOREIGN_QUEUE = "https://sqs.eu-central-1.amazonaws.com/123456789012/orders.fifo"
+
+app = rota.App("shop")
+
+
+@app.task
+def tidy() -> None: ...
+
+
+app.schedule("tidy", rota.Every("1h"), tidy)
+app.schedule("orders", rota.Every("5m"), "queue:orders")
+app.schedule("charge", rota.Every("5m"), "lambda:charge:live")
+app.schedule("export", rota.Every("5m"), f"sqs:{FOREIGN_QUEUE}")
+app.schedule("ship", rota.Every("5m"), f"stepfunctions:{MACHINE}:7")
+app.batch("all", source="orders.jsonl", task="tidy", sink="out/", notify=["queue:batch-events"])
