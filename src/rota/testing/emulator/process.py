@@ -68,7 +68,7 @@ class Emulator:
             self._folder = Path(tempfile.mkdtemp(prefix="rota-emulator-"))
             with self._log.open("wb") as log:
                 self._process = subprocess.Popen(  # noqa: S603 - this very package
-                    [sys.executable, "-m", "rota.testing.emulator.server", str(listener.fileno())],
+                    [sys.executable, "-P", "-m", "rota.testing.emulator.server", str(listener.fileno())],
                     env=self._surroundings(port),
                     stdin=subprocess.PIPE,
                     stdout=log,

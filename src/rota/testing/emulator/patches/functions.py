@@ -27,7 +27,8 @@ _REPORT_AS_RESULT = (
     f'json.dumps({{"status": "ok", "result": {{"{_MARK}": {{"errorMessage": str(e), "errorType": type(e).__name__, '
     '"requestId": _ms_ctx.get("request_id", ""), "stackTrace": traceback.format_exc().splitlines()}}})'
 )
-_DIED = "Worker process died"
+_DIED = ("Worker process died", "Worker process exited immediately")
+_NOT_IMPORTED = "Worker init failed: "
 _SHORT_WAITS = (0.004, 0.004, 0.25)
 """Seconds for the first line of output, for further lines, and in all."""
 
@@ -55,9 +56,8 @@ def _worded_as_aws_does(run: Any) -> Any:
             error = body[_MARK]
             said = [line for line in (answer.get("log", ""), *error["stackTrace"]) if line]
             return {"body": error, "error": True, "log": "\n".join(said)}
-        if answer.get("error") and isinstance(body, dict) and body.get("errorMessage") == _DIED:
-            killed = f"RequestId: {request_id} Error: Runtime exited with error: signal: killed"
-            return {**answer, "body": {"errorMessage": killed, "errorType": "Runtime.ExitError"}}
+        if answer.get("error") and isinstance(body, dict):
+            return {**answer, "body": _ended(str(body.get("errorMessage")), request_id) or body}
         if not answer.get("error") and _longer_than_allowed(body):
             message = f"Response payload size exceeded maximum allowed payload size ({ANSWER_BYTES} bytes)."
             too_large = {"errorMessage": message, "errorType": "Function.ResponseSizeTooLarge"}
@@ -65,6 +65,17 @@ def _worded_as_aws_does(run: Any) -> Any:
         return answer
 
     return warm
+
+
+def _ended(message: str, request_id: str) -> dict[str, str] | None:
+    """AWS's words for a process that ended, or did not get as far as the handler; None for another error."""
+    if message.startswith(_DIED):
+        killed = f"RequestId: {request_id} Error: Runtime exited with error: signal: killed"
+        return {"errorMessage": killed, "errorType": "Runtime.ExitError"}
+    if message.startswith(_NOT_IMPORTED):
+        why = message.removeprefix(_NOT_IMPORTED)
+        return {"errorMessage": f"Unable to import module: {why}", "errorType": "Runtime.ImportModuleError"}
+    return None
 
 
 def _longer_than_allowed(body: Any) -> bool:

@@ -1,4 +1,5 @@
-"""EventBridge rules and EventBridge Scheduler: stock looks every 10 seconds, and knows no time zone."""
+"""EventBridge rules and EventBridge Scheduler: stock looks every 10 seconds, knows no time zone, and takes a schedule
+that was made anew for the one of that name that fired before."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 
 from ministack.services import eventbridge, scheduler
 
-from rota.testing.emulator.guard import expect, rewrite, setting
+from rota.testing.emulator.guard import expect, replace, rewrite, setting
 
 _UTC = dt.UTC
 
@@ -28,8 +29,21 @@ def mend() -> None:
             "_eb._cron_next_fire(fields, last_dt)": "_rota_cron(fields, last_dt, sched)",
         },
         _rota_at=_at,
-        _rota_cron=_cron,
+        _rota_cron=next_cron,
     )
+    replace(scheduler, "_create_schedule", "5b205607c15c", _not_yet_fired)
+    replace(scheduler, "_update_schedule", "93f7fec4f7d8", _not_yet_fired)
+
+
+def _not_yet_fired(change: Any) -> Any:
+    def changed(name: str, body: dict[str, Any]) -> Any:
+        answer = change(name, body)
+        if answer[0] < 400:
+            key = f"{body.get('GroupName', 'default')}/{name}"
+            scheduler._schedule_last_fired.pop((scheduler.get_account_id(), scheduler.get_region(), key), None)
+        return answer
+
+    return changed
 
 
 def _zone(schedule: dict[str, Any]) -> dt.tzinfo:
@@ -45,7 +59,7 @@ def _at(expression: str, schedule: dict[str, Any]) -> float | None:
     return wall.replace(tzinfo=_zone(schedule)).timestamp()
 
 
-def _cron(fields: Any, last: dt.datetime, schedule: dict[str, Any]) -> dt.datetime | None:
+def next_cron(fields: Any, last: dt.datetime, schedule: dict[str, Any]) -> dt.datetime | None:
     """The first time after `last` that cron fields mean."""
     zone = _zone(schedule)
     wall = last.astimezone(zone).replace(tzinfo=_UTC)

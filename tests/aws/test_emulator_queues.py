@@ -1,0 +1,162 @@
+"""Queues of the emulator keep AWS's limits, and lose nothing."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import time
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from tests.aws import functions, queues
+
+from rota.testing.emulator import Emulator
+
+pytestmark = pytest.mark.usefixtures("aws")
+MIB = 1024 * 1024
+
+
+def attributes(count: int) -> dict[str, Any]:
+    return {f"a{i}": {"DataType": "String", "StringValue": "x"} for i in range(count)}
+
+
+def entries(*bodies: str, **more: object) -> list[dict[str, Any]]:
+    return [{"Id": str(i), "MessageBody": body, **more} for i, body in enumerate(bodies)]
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"MessageBody": "x", "DelaySeconds": 901}, "DelaySeconds must be >= 0 and <= 900"),
+        ({"MessageBody": "x", "MessageAttributes": attributes(11)}, "exceeds the allowed maximum"),
+        ({"MessageBody": "x" * (MIB + 1)}, "Message must be shorter than 1048576 bytes"),
+        ({"MessageBody": "x" * MIB, "MessageAttributes": attributes(1)}, "Message must be shorter than 1048576 bytes"),
+    ],
+    ids=["delay", "attributes", "body", "body and attributes"],
+)
+def test_a_message_over_a_limit_is_refused(message: dict[str, Any], said: str) -> None:
+    client, url = boto3.client("sqs"), queues.create("q")
+    with pytest.raises(ClientError, match=said) as refused:
+        client.send_message(QueueUrl=url, **message)
+    assert refused.value.response["Error"]["Code"] == "InvalidParameterValue"
+
+
+def test_a_message_at_its_limits_is_taken() -> None:
+    client, url = boto3.client("sqs"), queues.create("q")
+    spent = sum(len(name) + len("String") + 1 for name in attributes(10))
+    client.send_message(QueueUrl=url, MessageBody="x" * (MIB - spent), MessageAttributes=attributes(10))
+    client.send_message(QueueUrl=url, MessageBody="later", DelaySeconds=900)
+    assert [len(it["MessageAttributes"]) for it in queues.receive(url, 1)] == [10]
+
+
+def test_a_bad_entry_fails_alone_and_a_batch_that_is_too_long_as_a_whole() -> None:
+    client, url = boto3.client("sqs"), queues.create("q")
+    sent = client.send_message_batch(
+        QueueUrl=url, Entries=[*entries("good"), {**entries("bad")[0], "Id": "late", "DelaySeconds": 901}]
+    )
+    assert [it["Id"] for it in sent["Successful"]] == ["0"]
+    assert [(it["Id"], it["Code"], it["SenderFault"]) for it in sent["Failed"]] == [
+        ("late", "InvalidParameterValue", True)
+    ]
+    with pytest.raises(ClientError, match="cannot be longer than 1048576 bytes") as refused:
+        client.send_message_batch(QueueUrl=url, Entries=entries("x" * (MIB // 2), "y" * (MIB // 2), "z"))
+    assert refused.value.response["Error"]["Code"] == "AWS.SimpleQueueService.BatchRequestTooLong"
+    assert [it["Body"] for it in queues.receive(url, 1)] == ["good"]
+
+
+def test_nothing_is_lost_between_senders_and_receivers() -> None:
+    client, url = boto3.client("sqs"), queues.create("q")
+
+    def send(batch: int) -> None:
+        client.send_message_batch(QueueUrl=url, Entries=entries(*(f"{batch}-{i}" for i in range(10))))
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        sending = [pool.submit(send, batch) for batch in range(100)]
+        bodies = [it["Body"] for it in queues.receive(url, 1000, seconds=60)]
+        for it in sending:
+            it.result()
+    assert len(set(bodies)) == 1000
+
+
+def test_a_delayed_message_comes_once_it_is_due_and_a_released_one_at_once() -> None:
+    client, url = boto3.client("sqs"), queues.create("q")
+    assert "Messages" not in client.receive_message(QueueUrl=url)
+    client.send_message(QueueUrl=url, MessageBody="later", DelaySeconds=1)
+    assert "Messages" not in client.receive_message(QueueUrl=url)
+    [message] = client.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
+    assert "Messages" not in client.receive_message(QueueUrl=url)
+    client.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+    assert [it["Body"] for it in queues.receive(url, 1)] == ["later"]
+
+
+def test_what_was_received_too_often_moves_to_the_dead_letter_queue() -> None:
+    client, dead = boto3.client("sqs"), queues.create("dead")
+    policy = {"deadLetterTargetArn": queues.arn(dead), "maxReceiveCount": "2"}
+    url = queues.create("q", RedrivePolicy=policy, VisibilityTimeout="0")
+    client.send_message(QueueUrl=url, MessageBody="poison")
+    for _ in range(2):
+        assert len(client.receive_message(QueueUrl=url)["Messages"]) == 1
+    assert "Messages" not in client.receive_message(QueueUrl=url)
+    assert [it["Body"] for it in queues.receive(dead, 1)] == ["poison"]
+
+
+def test_a_receipt_that_is_not_one_is_refused() -> None:
+    client, url = boto3.client("sqs"), queues.create("q")
+    client.send_message(QueueUrl=url, MessageBody="x")
+    with pytest.raises(ClientError) as refused:
+        client.delete_message(QueueUrl=url, ReceiptHandle="no")
+    assert refused.value.response["Error"]["Code"] == "ReceiptHandleIsInvalid"
+    [message] = client.receive_message(QueueUrl=url)["Messages"]
+    handles = [{"Id": "a", "ReceiptHandle": message["ReceiptHandle"]}, {"Id": "b", "ReceiptHandle": "no"}]
+    deleted = client.delete_message_batch(QueueUrl=url, Entries=handles)
+    assert [it["Id"] for it in deleted["Successful"]] == ["a"]
+    assert [it["Id"] for it in deleted["Failed"]] == ["b"]
+
+
+def test_a_fifo_queue_keeps_the_order_of_a_group() -> None:
+    client, url = boto3.client("sqs"), queues.create("q.fifo", FifoQueue="true", ContentBasedDeduplication="true")
+    for body in "abca":
+        client.send_message(QueueUrl=url, MessageBody=body, MessageGroupId="g")
+    assert [it["Body"] for it in queues.receive(url, 3)] == ["a", "b", "c"]
+
+
+REPORT = """
+import boto3, json, os
+sqs = boto3.client("sqs")
+def handler(event, context):
+    sqs.send_message(QueueUrl=os.environ["TO"], MessageBody=json.dumps([it["body"] for it in event["Records"]]))
+"""
+
+
+def batches(size: int, window: int, bodies: list[str]) -> tuple[list[list[str]], float]:
+    """What batches a function was given, and after how many seconds the last came."""
+    client, url, to = boto3.client("sqs"), queues.create("from"), queues.create("to")
+    functions.create("report", REPORT, Environment={"Variables": {"TO": to}})
+    boto3.client("lambda").create_event_source_mapping(
+        EventSourceArn=queues.arn(url), FunctionName="report", BatchSize=size, MaximumBatchingWindowInSeconds=window
+    )
+    started, found = time.monotonic(), list[list[str]]()
+    for start in range(0, len(bodies), 10):
+        client.send_message_batch(QueueUrl=url, Entries=entries(*bodies[start : start + 10]))
+    while sum(map(len, found)) < len(bodies):
+        found += [json.loads(it["Body"]) for it in queues.receive(to, 1)]
+    return found, time.monotonic() - started
+
+
+def test_a_batching_window_gathers_more_than_ten(aws: Emulator) -> None:
+    bodies = [str(i) for i in range(45)]
+    found, seconds = batches(20, 2, bodies)
+    assert sorted(len(it) for it in found) == [5, 20, 20]
+    assert sorted(int(body) for batch in found for body in batch) == list(range(45))
+    assert seconds > 1.9, "the last batch was not full, and had to wait for the end of its window"
+    counts = aws.counts()
+    assert counts["internal.sqs.ReceiveMessage"].items == 45
+    assert counts["internal.lambda.Execute:report"].requests == 3
+
+
+def test_without_a_window_nothing_waits(aws: Emulator) -> None:
+    found, _ = batches(10, 0, ["a"])
+    assert found == [["a"]]
+    assert aws.counts()["internal.sqs.DeleteMessageBatch"].items == 1

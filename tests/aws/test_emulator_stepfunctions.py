@@ -1,0 +1,117 @@
+"""Step Functions in the emulator: batches of items, written results, and the delays of retriers."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from tests.aws import functions
+
+pytestmark = pytest.mark.usefixtures("aws")
+ROLE = "arn:aws:iam::000000000000:role/states"
+
+
+def run(definition: dict[str, Any], given: object, seconds: float = 20) -> dict[str, Any]:
+    """Start an execution; answers its description once it has ended."""
+    client = boto3.client("stepfunctions")
+    made = client.create_state_machine(name="machine", definition=json.dumps(definition), roleArn=ROLE)
+    started = client.start_execution(stateMachineArn=made["stateMachineArn"], input=json.dumps(given))
+    until = time.monotonic() + seconds
+    while True:
+        found: dict[str, Any] = client.describe_execution(executionArn=started["executionArn"])
+        if found["status"] != "RUNNING":
+            return found
+        assert time.monotonic() < until, "it did not end"
+        time.sleep(0.05)
+
+
+def distributed(state: dict[str, Any], **more: Any) -> dict[str, Any]:
+    processor = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": "One",
+        "States": {"One": {"End": True, **state}},
+    }
+    return {"StartAt": "Map", "States": {"Map": {"Type": "Map", "End": True, "ItemProcessor": processor, **more}}}
+
+
+def batched(given: list[object], batcher: dict[str, Any], **more: Any) -> list[Any]:
+    definition = distributed({"Type": "Pass"}, ItemsPath="$.items", ItemBatcher=batcher, **more)
+    found = run(definition, {"items": given, "shop": 7})
+    assert found["status"] == "SUCCEEDED", found
+    output: list[Any] = json.loads(found["output"])
+    return output
+
+
+def test_items_are_batched_by_count_with_what_they_share() -> None:
+    batcher = {"MaxItemsPerBatch": 2, "BatchInput": {"shop.$": "$.shop"}}
+    assert batched([1, 2, 3], batcher) == [
+        {"Items": [1, 2], "BatchInput": {"shop": 7}},
+        {"Items": [3], "BatchInput": {"shop": 7}},
+    ]
+
+
+def test_items_are_batched_by_size() -> None:
+    sizes = [len(it["Items"]) for it in batched(["x" * 50] * 5, {"MaxInputBytesPerBatch": 120})]
+    assert sizes == [2, 2, 1]
+
+
+def test_items_are_selected_before_they_are_batched() -> None:
+    selector = {"value.$": "$$.Map.Item.Value", "index.$": "$$.Map.Item.Index"}
+    [batch] = batched(["a", "b"], {"MaxItemsPerBatch": 5}, ItemSelector=selector)
+    assert batch["Items"] == [{"value": "a", "index": 0}, {"value": "b", "index": 1}]
+
+
+def test_results_are_written_with_a_manifest() -> None:
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="results")
+    writer = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "results", "Prefix": "out"}}
+    choice = {"Type": "Choice", "Choices": [{"Variable": "$", "NumericEquals": 2, "Next": "Bad"}], "Default": "Good"}
+    definition = distributed({}, ItemsPath="$", ResultWriter=writer, ToleratedFailurePercentage=50, ResultPath="$")
+    states = definition["States"]["Map"]["ItemProcessor"]["States"]
+    states |= {"One": choice, "Bad": {"Type": "Fail", "Error": "Odd", "Cause": "why"}, "Good": {"Type": "Succeed"}}
+    found = run(definition, [1, 2, 3])
+    assert found["status"] == "SUCCEEDED", found
+    details = json.loads(found["output"])["ResultWriterDetails"]
+
+    def read(key: str) -> Any:
+        return json.loads(s3.get_object(Bucket=details["Bucket"], Key=key)["Body"].read())
+
+    files = read(details["Key"])["ResultFiles"]
+    assert details["Key"].startswith("out/")
+    assert files["PENDING"] == []
+    assert sorted(row["Output"] for row in read(files["SUCCEEDED"][0]["Key"])) == ["1", "3"]
+    assert [(row["Input"], row["Error"]) for row in read(files["FAILED"][0]["Key"])] == [("2", "Odd")]
+
+
+def retried(**retrier: Any) -> float:
+    """How many seconds an execution took whose function fails three times."""
+    functions.create("f", "def handler(event, context):\n    raise ValueError\n")
+    rule = {"ErrorEquals": ["States.ALL"], "MaxAttempts": 3, "IntervalSeconds": 1, "BackoffRate": 3, **retrier}
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:lambda:us-east-1:000000000000:function:f",
+        "End": True,
+        "Retry": [rule],
+    }
+    started = time.monotonic()
+    found = run({"StartAt": "T", "States": {"T": task}}, {})
+    assert (found["status"], found["error"]) == ("FAILED", "ValueError")
+    return time.monotonic() - started
+
+
+def test_the_longest_delay_of_a_retrier_holds() -> None:
+    assert 3 <= retried(MaxDelaySeconds=1) < 13
+
+
+def test_jitter_makes_retries_come_sooner() -> None:
+    assert retried(MaxDelaySeconds=2, JitterStrategy="FULL") < 5
+
+
+def test_an_input_that_is_too_long_is_refused() -> None:
+    with pytest.raises(ClientError) as refused:
+        run({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}, "x" * 256 * 1024)
+    assert refused.value.response["Error"]["Code"] == "InvalidExecutionInput"
