@@ -43,6 +43,14 @@ def picky(item: dict[str, Any]) -> dict[str, Any]:
 
 
 @app.task
+def fails_later(item: dict[str, Any]) -> int:
+    """From number 500 on."""
+    if item["id"] >= 500:
+        raise ValueError("too late")
+    return int(item["id"])
+
+
+@app.task
 def mendable(item: dict[str, Any]) -> dict[str, Any]:
     """Fails on sevens until the file `mended` is there, and on elevens for ever."""
     if item["id"] % 11 == 0:

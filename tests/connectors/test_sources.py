@@ -187,7 +187,7 @@ def test_a_truncated_or_damaged_stream_is_an_error(tmp_path: Path, pack: Callabl
     for cut in (len(whole) - 1, len(whole) // 2, 5):
         path = write(tmp_path / "x.jsonl", whole[:cut])
         with pytest.raises(SourceError, match=f"truncated {kind}|no intact {kind}"):
-            drive(Jsonl(path, kind), THREE, tmp_path / "spool")  # type: ignore[arg-type]
+            drive(Jsonl(path, kind), THREE, tmp_path / str(cut))  # type: ignore[arg-type]
     with pytest.raises(SourceError, match=f"no intact {kind}"):
         drive(Jsonl(write(tmp_path / "x.jsonl", b'{"a": 1}\n'), kind), THREE, tmp_path / "spool")  # type: ignore[arg-type]
 

@@ -94,7 +94,7 @@ def estimate_fields(it: Estimate) -> list[tuple[str, str]]:
             return str(show(found.likely))
         return f"{show(found.likely)}  ({show(found.low)} to {show(found.high)})"
 
-    more = "" if it.complete else " or more: the source was not planned to its end"
+    more = "" if it.complete else ", the first ones; there are more, so the figures are for these alone"
     return [
         ("sampled", f"{amount(it.attempted)} items"),
         ("chunks", amount(it.chunks) + more),

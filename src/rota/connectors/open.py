@@ -93,8 +93,8 @@ def source_options(source: SourceText) -> FileSource | Generator:
 def open_source(source: SourceText, spool: str | Path | None = None) -> Source:
     """The source to plan and to read.
 
-    `spool` is the directory of the batch run in which chunks of streams and generators are kept; planner and workers
-    give the same one. Nothing is read yet: call `check` for that.
+    `spool` is the directory of the batch run in which the list of its files, and chunks of streams and generators are
+    kept; planner and workers give the same one. Nothing is read yet: call `check` for that.
     """
     options = source_options(source)
     directory = Path(spool) if spool is not None else None
@@ -102,10 +102,8 @@ def open_source(source: SourceText, spool: str | Path | None = None) -> Source:
         return GeneratorSource(options, directory)
     place = _place(options.path)
     if isinstance(options, Parquet):
-        return cast(
-            Source,
-            load_connector("rota.connectors.parquet", "ParquetSource", "source", options.path)(place, options.columns),
-        )
+        make = load_connector("rota.connectors.parquet", "ParquetSource", "source", options.path)
+        return cast(Source, make(place, options.columns, directory))
     form: TextFormat
     if isinstance(options, Csv):
         form = CsvFormat(options)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rota.connectors.pinning import pinned_origins
 from rota.connectors.place import BLOCK, Place
 from rota.core.block import Block, empty_block
 from rota.core.chunk import Chunk, ChunkSize, Origin
@@ -54,8 +56,9 @@ class PlacedFile(io.RawIOBase):
 class ParquetSource:
     """The `Source` of Parquet files."""
 
-    def __init__(self, place: Place, columns: tuple[str, ...] | None = None) -> None:
+    def __init__(self, place: Place, columns: tuple[str, ...] | None = None, directory: Path | None = None) -> None:
         self._place = place
+        self._directory = directory
         self._columns = list(columns) if columns is not None else None
 
     def check(self) -> None:
@@ -78,7 +81,7 @@ class ParquetSource:
 
     def plan(self, size: ChunkSize, after: Chunk | None = None) -> Iterator[Chunk]:
         number = after.number + 1 if after else 0
-        for origin in self._place.find():
+        for origin in pinned_origins(self._place, self._directory):
             if after and (origin.uri < after.origin.uri or (origin.uri == after.origin.uri and after.last)):
                 continue
             resumed = after is not None and origin.uri == after.origin.uri

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from rota.connectors.compression import compression_of, decompressed, is_cuttable, transcoded
 from rota.connectors.options import Compression
+from rota.connectors.pinning import pinned_origins
 from rota.connectors.place import BLOCK, Place
 from rota.connectors.spool import Spool
 from rota.core.block import Block, empty_block
@@ -104,6 +105,7 @@ class TextSource:
         self._place = place
         self._form = form
         self._compression: Compression = compression
+        self._directory = spool
         self._spool = Spool(spool)
 
     def check(self) -> None:
@@ -113,7 +115,7 @@ class TextSource:
 
     def plan(self, size: ChunkSize, after: Chunk | None = None) -> Iterator[Chunk]:
         number = after.number + 1 if after else 0
-        for origin in self._place.find():
+        for origin in pinned_origins(self._place, self._directory):
             if after and origin.uri < after.origin.uri:
                 continue
             resumed = after if after and origin.uri == after.origin.uri else None

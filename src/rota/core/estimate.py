@@ -41,9 +41,8 @@ class Range(msgspec.Struct, frozen=True):
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """chunks: planned; complete: whether those are all. attempted: items that the sample ran. failed: items; size:
-    bytes of
-    results; seconds: for the whole batch run."""
+    """chunks: planned; complete: whether those are all; if not, the figures are for those alone. attempted: items that
+    the sample ran. failed: items; size: bytes of results; seconds: for the whole batch run."""
 
     chunks: int
     complete: bool

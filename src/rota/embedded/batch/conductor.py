@@ -30,9 +30,9 @@ from rota.core.errors import ConflictError, NotFoundError, RotaError, StoreCorru
 from rota.core.outcome import Failure
 from rota.core.payload import decode_payload
 from rota.core.task import Task
-from rota.embedded.batch.ending import PAGE, conclude, rows
+from rota.processing.ending import PAGE, conclude, rows
 from rota.embedded.batch.forge import Forge
-from rota.embedded.batch.generators import with_payload
+from rota.processing.generators import with_payload
 from rota.embedded.batch.jobs import Jobs
 from rota.embedded.batch.marking import Marking
 from rota.embedded.batch.messages import Setup

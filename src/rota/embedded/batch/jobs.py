@@ -14,7 +14,7 @@ from rota.core.completion import ChunkRow, Mark
 from rota.core.isolation import WHOLE_ATTEMPTS, Isolation, Stretch
 from rota.core.outcome import Failure
 from rota.core.receipt import Counts
-from rota.embedded.batch.messages import Job, JobKind, Redo, Report
+from rota.processing.jobs import Job, JobKind, Redo, Report
 from rota.embedded.batch.workers import Died
 
 ATTEMPTS = 3

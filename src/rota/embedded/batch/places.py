@@ -1,6 +1,6 @@
 """Where a batch run keeps its files.
 
-<database>.batches/<batch run>/     spool/    chunks of streams and generators until they are done
+<database>.batches/<batch run>/     spool/    the list of files; chunks of streams and generators until they are done
                                     dead/     dead letters: a file a chunk and revision
                                     apart/    outcomes of stretches, while a killer is looked for
                                     manifest and receipt, unless the sink is a directory of parts

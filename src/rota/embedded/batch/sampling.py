@@ -6,6 +6,7 @@ A sample does run the task, with whatever the task does to the world; only resul
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -22,11 +23,15 @@ from rota.core.payload import decode_payload
 from rota.core.task import Task
 from rota.embedded.batch.conductor import Generate, setup_of
 from rota.embedded.batch.forge import Forge
-from rota.embedded.batch.generators import with_payload
-from rota.embedded.batch.messages import Job, Report
+from rota.processing.generators import with_payload
+from rota.processing.jobs import Job, Report
 from rota.embedded.batch.workers import Lifeline, Workers
 
 CHUNKS = 20
+"""How many chunks are sampled; of what is read as a stream, also how many are made."""
+FAR = 1_000_000
+BEGINNING_ITEMS = 100_000
+BEGINNING_SECONDS = 10.0
 _GOLDEN = 0.618034
 
 
@@ -80,13 +85,12 @@ def _counted(chunks: Iterable[Chunk], most: int) -> Plan:
 
 
 def sample(run: BatchRun, tasks: Mapping[str, Task[..., Any]], generator: Generate | None, items: int) -> Estimate:
-    """Attempt about `items` items, spread over the source, in worker processes, and say what the whole will be like."""
+    """Attempt about `items` items, spread over the source, in worker processes, and say what the whole will be like. Of
+    a stream or a generator only the beginning is seen."""
     with tempfile.TemporaryDirectory(prefix="rota-sample-") as place:
         root = Path(place)
-        most = max(1, -(-items // (run.spec.size.items or 100))) if is_spooled(run.spec.source) else 1_000_000
-        chunks = list(islice(planned(run, root / "spool", generator), most + 1))
-        complete = len(chunks) <= most
-        chunks = chunks[:most]
+        plan = planned(run, root / "spool", generator)
+        chunks, complete = _beginning(plan) if is_spooled(run.spec.source) else _far(plan)
         chosen = [chunks[at] for at in spread(len(chunks), min(CHUNKS, max(1, items)))]
         sampled = msgspec.structs.replace(
             run,
@@ -95,7 +99,7 @@ def sample(run: BatchRun, tasks: Mapping[str, Task[..., Any]], generator: Genera
         )
         probes = _probe(sampled, tasks, chosen, -(-items // max(1, len(chosen))))
         known = [chunk.items for chunk in chunks if chunk.items is not None]
-        total = sum(known) if complete and len(known) == len(chunks) else None
+        total = sum(known) if len(known) == len(chunks) else None
         spec = run.spec
         return estimate(
             probes,
@@ -105,6 +109,24 @@ def sample(run: BatchRun, tasks: Mapping[str, Task[..., Any]], generator: Genera
             rate_limit=spec.rate_limit,
             items=total,
         )
+
+
+def _far(plan: Iterator[Chunk]) -> tuple[list[Chunk], bool]:
+    chunks = list(islice(plan, FAR + 1))
+    return chunks[:FAR], len(chunks) <= FAR
+
+
+def _beginning(plan: Iterator[Chunk]) -> tuple[list[Chunk], bool]:
+    """The first chunks of what is read as a stream, within bounds on their number, items and the time to make them."""
+    chunks: list[Chunk] = []
+    deadline = time.monotonic() + BEGINNING_SECONDS
+    items = 0
+    for chunk in plan:
+        if len(chunks) == CHUNKS or items >= BEGINNING_ITEMS or (chunks and time.monotonic() > deadline):
+            return chunks, False
+        chunks.append(chunk)
+        items += chunk.items or 0
+    return chunks, True
 
 
 def _probe(run: BatchRun, tasks: Mapping[str, Task[..., Any]], chunks: list[Chunk], each: int) -> list[Probe]:

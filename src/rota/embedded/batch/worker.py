@@ -30,9 +30,10 @@ from rota.core.current import CURRENT, CurrentRun
 from rota.core.errors import NotFoundError
 from rota.core.outcome import failure_of, innermost_frame
 from rota.core.task import Task
-from rota.embedded.batch.calls import Calls, OverMemoryError
-from rota.embedded.batch.chunk_work import ChunkWork
-from rota.embedded.batch.messages import READY, Report, Setup, decode_job, decode_setup, encode
+from rota.processing.calls import Calls, OverMemoryError
+from rota.processing.chunk_work import ChunkWork
+from rota.embedded.batch.messages import READY, Setup, decode_job, decode_setup, encode
+from rota.processing.jobs import Report
 from rota.embedded.batch.places import Places
 
 ORPHANED = 3

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from rota.core.outcome import Failure
 from rota.embedded.batch.forge import Forge
-from rota.embedded.batch.messages import READY, Job, Report, Setup, decode_report, encode
+from rota.embedded.batch.messages import READY, Setup, decode_report, encode
+from rota.processing.jobs import Job, Report
 from rota.embedded.batch.worker import OVER_MEMORY
 
 DEEPEST = 8
