@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import getpass
-import importlib
-import importlib.util
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +18,10 @@ from rota.core.run import Run
 from rota.ports.clock import Clock
 
 if TYPE_CHECKING:
+    from rota.aws.deploy import Deployer
+    from rota.aws.functions import Functions
+    from rota.aws.platform import Platform
+    from rota.aws.synth import Synthesis
     from rota.client import Client
     from rota.core.batch import BatchRun
     from rota.core.estimate import Estimate
@@ -133,6 +134,34 @@ def emulator(port: int) -> Emulator:
     from rota.testing.emulator import Emulator
 
     return Emulator(port)
+
+
+def functions(region: str | None = None, endpoint_url: str | None = None) -> Functions:
+    """Lambda functions on the fly, with the credentials of the environment."""
+    try:
+        from rota.aws.functions import Functions
+        from rota.aws.sessions import client
+    except ModuleNotFoundError as error:
+        raise NotFoundError("module", error.name or "boto3", "pip install 'rota[aws]' brings it") from error
+
+    return Functions(lambda service: client(service, region, endpoint_url))
+
+
+def synthesize(app: App, name: str, platform: Platform | None, **options: Any) -> Synthesis:
+    """The stack of `app`, which came from `load_app(name)`. platform, options: those of rota.aws.synth."""
+    from rota.aws.synth import synthesize as make
+
+    return make(app, name, platform, **options)
+
+
+def deployer(bucket: str | None, **hooks: Any) -> Deployer:
+    """What deploys stacks with the credentials of the environment. hooks: those of rota.aws.deploy."""
+    try:
+        from rota.aws.deploy import deployer as make
+    except ModuleNotFoundError as error:
+        raise NotFoundError("module", error.name or "boto3", "pip install 'rota[aws]' brings it") from error
+
+    return make(bucket, **hooks)
 
 
 def actor() -> str:
@@ -338,33 +367,3 @@ class _AwsOnDemand:
     def close(self) -> None:
         if self._clients is not None:
             self._clients.close()
-
-
-def load_app(name: str) -> App:
-    """The App of a user's module: "shop.py", "package.module", or either with ":ATTRIBUTE"."""
-    place, _, attribute = name.partition(":")
-    if place.endswith(".py"):
-        path = Path(place).resolve()
-        if not path.is_file():
-            raise NotFoundError("app", name, f"there is no file {place}")
-        sys.path.insert(0, str(path.parent))
-        module = importlib.import_module(path.stem)
-    else:
-        sys.path.insert(0, str(Path.cwd()))
-        try:
-            module = importlib.import_module(place)
-        except ModuleNotFoundError as error:
-            if error.name != place.split(".")[0] and error.name != place:
-                raise
-            raise NotFoundError("app", name, f"there is no module {place}") from None
-    if attribute:
-        found = getattr(module, attribute, None)
-        if not isinstance(found, App):
-            raise NotFoundError("app", name, f"{attribute} is not a rota.App")
-        return found
-    apps = [value for value in vars(module).values() if isinstance(value, App)]
-    if len(set(map(id, apps))) != 1:
-        raise InvalidError(
-            "app", name, f"a module with exactly one rota.App, not {len(apps)}; name it as {place}:ATTRIBUTE"
-        )
-    return apps[0]

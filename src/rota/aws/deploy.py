@@ -19,7 +19,7 @@ from rota.aws.stack.parameters import check_parameters
 from rota.aws.stacks import Event, Stack, Stacks, failure
 from rota.aws.synth import TEMPLATE, Synthesis
 from rota.aws.uploads import Uploads, empty
-from rota.core.errors import ConflictError, InvalidError, NotFoundError, RotaError
+from rota.core.errors import ConflictError, RotaError
 
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
 """Roles without names of their own, and the SAM transform."""
@@ -220,40 +220,13 @@ class Deployer:
             self._noted(f"deleted {deleted} objects from {bucket}")
 
 
-def deployer(
-    region: str | None,
-    endpoint_url: str | None,
-    bucket: str | None,
-    *,
-    told: Callable[[Event], None],
-    noted: Callable[[str], None],
-) -> Deployer:
-    """What deploys with the credentials of the environment. region, endpoint_url: None means what that says too."""
-    cloudformation = client("cloudformation", region, endpoint_url)
-    s3 = client("s3", region, endpoint_url)
+def deployer(bucket: str | None = None, *, told: Callable[[Event], None], noted: Callable[[str], None]) -> Deployer:
+    """What deploys to the account and region of the environment. bucket: for uploads."""
+    cloudformation, s3 = client("cloudformation"), client("s3")
     with translating("sts"):
-        account = client("sts", region, endpoint_url).get_caller_identity()["Account"]
+        account = client("sts").get_caller_identity()["Account"]
     uploads = Uploads(s3, account, cloudformation.meta.region_name, bucket)
     return Deployer(Stacks(cloudformation), s3, uploads, told=told, noted=noted)
-
-
-def parse_parameters(texts: list[str]) -> dict[str, str]:
-    """NAME=VALUE texts as a mapping. InvalidError for another form, a name that is unknown or given twice."""
-    found: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise InvalidError("set", text, "NAME=VALUE, such as Memory=512")
-        if name in found:
-            raise InvalidError("set", text, f"one value for {name}")
-        found[name] = value
-    check_parameters(found)
-    return found
-
-
-def missing(stack: str) -> NotFoundError:
-    """That there is no such stack."""
-    return NotFoundError("stack", stack, "see `rota deploy`, and whether region and credentials are those of the stack")
 
 
 def _placed(resource: dict[str, Any], places: Mapping[str, str]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import platform as machine
 import sys
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,6 +43,17 @@ class Synthesis(msgspec.Struct, frozen=True):
             **{name: bundle.data for name, bundle in self.bundles.items()},
         }
 
+    def write(self, folder: Path) -> dict[str, int]:
+        """Write the files, and answer their sizes in bytes. Other files of the folder are left alone. InvalidError if
+        it is no folder."""
+        if folder.exists() and not folder.is_dir():
+            raise InvalidError("output", str(folder), "a directory, which is made if it is missing")
+        folder.mkdir(parents=True, exist_ok=True)
+        files = self.files
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        return {name: len(content) for name, content in files.items()}
+
 
 def synthesize(
     app: App,
@@ -66,17 +76,6 @@ def synthesize(
         WORKER: make_bundle(source, platform, requirements=requirements, rota=True, fresh=fresh, upload=False),
     }
     return Synthesis(plan, build_template(plan), bundles)
-
-
-def write(synthesis: Synthesis, folder: Path) -> Mapping[str, int]:
-    """Write the files, and answer their sizes in bytes. Other files of the folder are left alone."""
-    if folder.exists() and not folder.is_dir():
-        raise InvalidError("output", str(folder), "a directory, which is made if it is missing")
-    folder.mkdir(parents=True, exist_ok=True)
-    files = synthesis.files
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    return {name: len(content) for name, content in files.items()}
 
 
 def _place_of(name: str) -> tuple[Path, str]:

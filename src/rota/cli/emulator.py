@@ -22,7 +22,7 @@ def emulator(
 ) -> None:
     """Run AWS on this machine, Lambda functions included, and print what makes AWS's tools and libraries use it. Ctrl-C
     ends it and what is in it. Needs the extra rota[emulator]."""
-    with _signalled() as ended, wiring.emulator(port) as running:
+    with signalled() as ended, wiring.emulator(port) as running:
         if json:
             print_json({"url": running.url, "environment": running.environment()})
         else:
@@ -36,7 +36,7 @@ def emulator(
 
 
 @contextmanager
-def _signalled() -> Iterator[threading.Event]:
+def signalled() -> Iterator[threading.Event]:
     """Set once SIGTERM or SIGINT came."""
     ended = threading.Event()
     numbers = (signal.SIGTERM, signal.SIGINT)

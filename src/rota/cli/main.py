@@ -12,13 +12,16 @@ from rota.cli.batch import group as batch
 from rota.cli.cron import group as cron
 from rota.cli.db import group as db
 from rota.cli.dead import group as dead
+from rota.cli.deploy import deploy, destroy
 from rota.cli.emulator import emulator
+from rota.cli.function import group as function
 from rota.cli.options import AS_JSON
 from rota.cli.output import print_error
 from rota.cli.queue import group as queue
 from rota.cli.run import group as run
 from rota.cli.schedule import group as schedule
 from rota.cli.serve import serve
+from rota.cli.synth import synth
 from rota.core.errors import ExistsError, InvalidError, RotaError
 
 
@@ -43,6 +46,9 @@ app: typer.Typer = typer.Typer(
 )
 app.command("serve")(serve)
 app.command("at")(at)
+app.command("synth")(synth)
+app.command("deploy")(deploy)
+app.command("destroy")(destroy)
 app.command("emulator")(emulator)
 app.add_typer(schedule)
 app.add_typer(run)
@@ -51,6 +57,7 @@ app.add_typer(queue)
 app.add_typer(dead)
 app.add_typer(cron)
 app.add_typer(db)
+app.add_typer(function)
 
 
 def main() -> None:

@@ -92,7 +92,7 @@ def serve(
 
 def _still_loads(module: str | None, signals: _Signals) -> bool:
     """Whether a new process can load the module; if it cannot, says why, and the old one serves on."""
-    program = "import sys; from rota.wiring import load_app; load_app(sys.argv[1])"
+    program = "import sys; from rota.loading import load_app; load_app(sys.argv[1])"
     if module is None:
         return True
     command = [sys.executable, "-c", program, module]

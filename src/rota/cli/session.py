@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rota import wiring
+from rota import loading, wiring
 from rota.app import App
 from rota.client import Client
 from rota.core.errors import InvalidError, RotaError
@@ -19,7 +19,7 @@ def load_app(name: str | None) -> App | None:
     if name is None:
         return None
     try:
-        return wiring.load_app(name)
+        return loading.load_app(name)
     except RotaError:
         raise
     except SyntaxError as error:

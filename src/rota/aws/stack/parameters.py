@@ -6,7 +6,7 @@ tables, and the parameter has only the values that its table has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -142,6 +142,20 @@ def check_parameters(given: Mapping[str, str]) -> None:
             whole = value.isascii() and value.isdecimal()
             if not whole or not parameter.least <= int(value) <= parameter.most:
                 raise InvalidError(name, value, parameter.phrase)
+
+
+def parse_parameters(texts: Sequence[str]) -> dict[str, str]:
+    """NAME=VALUE texts as a mapping. InvalidError for another form, a name that is unknown or given twice."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InvalidError("set", text, "NAME=VALUE, such as Memory=512")
+        if name in found:
+            raise InvalidError("set", text, f"one value for {name}")
+        found[name] = value
+    check_parameters(found)
+    return found
 
 
 def declared_parameters() -> Json:
