@@ -34,9 +34,7 @@ SYNC_LIMIT = 6 * 1024 * 1024
 ASYNC_LIMIT = 1024 * 1024
 _QUOTED = 200
 _FRAME = re.compile(r'File "([^"]*)", line (\d+), in (\S+)')
-_PLATFORM = re.compile(
-    r"(START|END|REPORT|XRAY|INIT_START|INIT_REPORT|RESTORE_START|RESTORE_REPORT|RequestId:|Traceback )\b"
-)
+_PLATFORM = re.compile(r"(START|END|REPORT|XRAY|INIT_START|INIT_REPORT|RESTORE_START|RESTORE_REPORT|RequestId:)\b")
 
 
 class LambdaCall:
@@ -116,7 +114,7 @@ def _last_line(log: str) -> str:
         return ""
     own: list[str] = []
     for line in text.splitlines():
-        if line.startswith("[ERROR]"):
+        if line.startswith(("[ERROR]", "Traceback ")):
             break
         if line.strip() and not _PLATFORM.match(line):
             own.append(line.strip())
