@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.aws import functions, queues
+from tests.aws import lambdas, queues
 
 from rota.core.errors import InvalidError
 from rota.testing.emulator import Emulator, Fault
@@ -51,8 +51,8 @@ def test_requests_are_counted_by_what_they_ask_for(aws: Emulator) -> None:
     s3.put_object(Bucket="bucket", Key="a/b", Body=b"12345")
     s3.get_object(Bucket="bucket", Key="a/b")["Body"].read()
     s3.list_objects_v2(Bucket="bucket")
-    functions.create("f", "def handler(event, context): ...\n")
-    functions.invoke("f")
+    lambdas.create("f", "def handler(event, context): ...\n")
+    lambdas.invoke("f")
     client("cloudformation").list_stacks()
     counts = aws.counts()
     assert {name.removeprefix("internal.") for name in counts} == {
@@ -67,8 +67,8 @@ def test_requests_are_counted_by_what_they_ask_for(aws: Emulator) -> None:
 
 
 def test_what_functions_ask_for_is_counted(aws: Emulator) -> None:
-    functions.create("f", "import boto3\ndef handler(event, context):\n    boto3.client('sqs').list_queues()\n")
-    assert functions.invoke("f") == (None, None)
+    lambdas.create("f", "import boto3\ndef handler(event, context):\n    boto3.client('sqs').list_queues()\n")
+    assert lambdas.invoke("f") == (None, None)
     assert aws.counts()["sqs.ListQueues"].requests == 1
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from tests.aws import functions, queues
+from tests.aws import lambdas, queues
 
 from rota.testing.emulator import Emulator, Fault
 
@@ -24,52 +24,52 @@ def handler(event, context):
 
 
 def test_an_error_has_its_type_and_does_not_cost_a_cold_start() -> None:
-    functions.create("f", FAIL)
-    _, first = functions.invoke("f")
-    kind, error = functions.invoke("f", "fail")
+    lambdas.create("f", FAIL)
+    _, first = lambdas.invoke("f")
+    kind, error = lambdas.invoke("f", "fail")
     assert (kind, error["errorType"], error["errorMessage"]) == ("Unhandled", "KeyError", "'gone'")
     assert any("KeyError" in line for line in error["stackTrace"])
-    assert functions.invoke("f") == (None, first)
+    assert lambdas.invoke("f") == (None, first)
 
 
 def test_a_process_that_ends_is_an_exit_and_costs_a_cold_start() -> None:
-    functions.create("f", "import os\ndef handler(event, context):\n    return os._exit(1) if event else os.getpid()\n")
-    _, first = functions.invoke("f")
-    kind, error = functions.invoke("f", "end")
+    lambdas.create("f", "import os\ndef handler(event, context):\n    return os._exit(1) if event else os.getpid()\n")
+    _, first = lambdas.invoke("f")
+    kind, error = lambdas.invoke("f", "end")
     assert (kind, error["errorType"]) == ("Unhandled", "Runtime.ExitError")
-    assert functions.invoke("f")[1] != first
+    assert lambdas.invoke("f")[1] != first
 
 
 def test_a_module_that_cannot_be_imported_is_named() -> None:
-    functions.create("f", "import nowhere_at_all\ndef handler(event, context): ...\n")
-    kind, error = functions.invoke("f")
+    lambdas.create("f", "import nowhere_at_all\ndef handler(event, context): ...\n")
+    kind, error = lambdas.invoke("f")
     assert (kind, error["errorType"]) == ("Unhandled", "Runtime.ImportModuleError")
     assert "nowhere_at_all" in error["errorMessage"]
 
 
 def test_a_time_out_has_its_name() -> None:
-    functions.create("f", "import time\ndef handler(event, context):\n    time.sleep(60)\n", Timeout=1)
-    kind, error = functions.invoke("f")
+    lambdas.create("f", "import time\ndef handler(event, context):\n    time.sleep(60)\n", Timeout=1)
+    kind, error = lambdas.invoke("f")
     assert (kind, error["errorType"]) == ("Unhandled", "Sandbox.Timedout")
 
 
 def test_events_and_answers_that_are_too_large_are_refused() -> None:
-    functions.create(
+    lambdas.create(
         "f", "def handler(event, context):\n    return 'x' * event if isinstance(event, int) else len(event)\n"
     )
     client = boto3.client("lambda")
-    assert functions.invoke("f", "x" * (5 * MIB)) == (None, 5 * MIB)
+    assert lambdas.invoke("f", "x" * (5 * MIB)) == (None, 5 * MIB)
     for way, length in (("RequestResponse", 6 * MIB), ("Event", MIB)):
         with pytest.raises(ClientError) as refused:
             client.invoke(FunctionName="f", InvocationType=way, Payload=json.dumps("x" * length))
         assert refused.value.response["Error"]["Code"] == "RequestTooLargeException"
-    kind, error = functions.invoke("f", 6 * MIB + 1024)
+    kind, error = lambdas.invoke("f", 6 * MIB + 1024)
     assert (kind, error["errorType"]) == ("Unhandled", "Function.ResponseSizeTooLarge")
 
 
 def with_destinations(source: str, retries: int = 0, **more: Any) -> tuple[str, str]:
     """A function, and the queues for its successes and its failures."""
-    functions.create("f", source, **more)
+    lambdas.create("f", source, **more)
     good, bad = queues.create("good"), queues.create("bad")
     boto3.client("lambda").put_function_event_invoke_config(
         FunctionName="f",
@@ -103,7 +103,7 @@ def test_asynchronous_successes_and_failures_reach_their_destinations() -> None:
 
 def test_a_dead_letter_queue_gets_the_event_itself() -> None:
     dead = queues.create("dead")
-    functions.create("f", FAIL, DeadLetterConfig={"TargetArn": queues.arn(dead)})
+    lambdas.create("f", FAIL, DeadLetterConfig={"TargetArn": queues.arn(dead)})
     boto3.client("lambda").put_function_event_invoke_config(FunctionName="f", MaximumRetryAttempts=0)
     start("fail")
     [message] = queues.receive(dead, 1)
@@ -121,19 +121,19 @@ def test_throttled_events_wait_for_their_turn(aws: Emulator) -> None:
 
 
 def test_a_function_may_be_killed_in_the_middle(aws: Emulator) -> None:
-    functions.create("slow", "import time\ndef handler(event, context):\n    time.sleep(1)\n    return 'done'\n")
-    functions.create("other", "def handler(event, context):\n    return 'done'\n")
+    lambdas.create("slow", "import time\ndef handler(event, context):\n    time.sleep(1)\n    return 'done'\n")
+    lambdas.create("other", "def handler(event, context):\n    return 'done'\n")
     aws.faults({"internal.lambda.Execute": Fault(kill=True, match="slow", times=1, within_ms=100)})
-    assert functions.invoke("other") == (None, "done")
-    kind, error = functions.invoke("slow")
+    assert lambdas.invoke("other") == (None, "done")
+    kind, error = lambdas.invoke("slow")
     assert (kind, error["errorType"]) == ("Unhandled", "Runtime.ExitError")
-    assert functions.invoke("slow") == (None, "done")
+    assert lambdas.invoke("slow") == (None, "done")
 
 
 def test_executions_are_counted_with_their_time(aws: Emulator) -> None:
-    functions.create("f", "import time\ndef handler(event, context):\n    time.sleep(0.2)\n")
-    functions.invoke("f")
-    functions.invoke("f")
+    lambdas.create("f", "import time\ndef handler(event, context):\n    time.sleep(0.2)\n")
+    lambdas.invoke("f")
+    lambdas.invoke("f")
     counts = aws.counts()
     assert counts["lambda.Invoke"].requests == counts["internal.lambda.Execute"].requests == 2
     assert counts["internal.lambda.Execute:f"].milliseconds >= 400

@@ -13,7 +13,7 @@ from pathlib import Path
 import boto3
 import httpx
 import pytest
-from tests.aws.functions import create, invoke
+from tests.aws.lambdas import create, invoke
 
 from rota.core.errors import InvalidError, NotFoundError, RotaError
 from rota.testing.emulator import Emulator

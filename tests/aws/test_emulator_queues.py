@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from tests.aws import functions, queues
+from tests.aws import lambdas, queues
 
 from rota.testing.emulator import Emulator
 
@@ -133,7 +133,7 @@ def handler(event, context):
 def batches(size: int, window: int, bodies: list[str]) -> tuple[list[list[str]], float]:
     """What batches a function was given, and after how many seconds the last came."""
     client, url, to = boto3.client("sqs"), queues.create("from"), queues.create("to")
-    functions.create("report", REPORT, Environment={"Variables": {"TO": to}})
+    lambdas.create("report", REPORT, Environment={"Variables": {"TO": to}})
     boto3.client("lambda").create_event_source_mapping(
         EventSourceArn=queues.arn(url), FunctionName="report", BatchSize=size, MaximumBatchingWindowInSeconds=window
     )

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import boto3
 import pytest
 from ministack.services import eventbridge
-from tests.aws import functions, queues
+from tests.aws import lambdas, queues
 
 from rota.testing.emulator import Emulator
 from rota.testing.emulator.patches.schedules import next_cron
@@ -56,7 +56,7 @@ def test_cron_is_meant_in_its_zone(zone: str, after: str, due: str) -> None:
 
 def test_a_rule_whose_function_fails_is_retried(aws: Emulator) -> None:
     bad = queues.create("bad")
-    arn = functions.create("f", "def handler(event, context):\n    raise ValueError(event['source'])\n")
+    arn = lambdas.create("f", "def handler(event, context):\n    raise ValueError(event['source'])\n")
     boto3.client("lambda").put_function_event_invoke_config(
         FunctionName="f", MaximumRetryAttempts=1, DestinationConfig={"OnFailure": {"Destination": queues.arn(bad)}}
     )

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from tests.aws import functions
+from tests.aws import lambdas
 
 pytestmark = pytest.mark.usefixtures("aws")
 ROLE = "arn:aws:iam::000000000000:role/states"
@@ -89,7 +89,7 @@ def test_results_are_written_with_a_manifest() -> None:
 
 def retried(**retrier: Any) -> float:
     """How many seconds an execution took whose function fails three times."""
-    functions.create("f", "def handler(event, context):\n    raise ValueError\n")
+    lambdas.create("f", "def handler(event, context):\n    raise ValueError\n")
     rule = {"ErrorEquals": ["States.ALL"], "MaxAttempts": 3, "IntervalSeconds": 1, "BackoffRate": 3, **retrier}
     task = {
         "Type": "Task",

@@ -9,7 +9,7 @@ from rota.testing.emulator.patches import (
     asynchronous,
     cloudformation,
     event_sources,
-    functions,
+    lambdas,
     maps,
     queue_limits,
     queues,
@@ -21,7 +21,7 @@ from rota.testing.emulator.patches import (
 def mend(counts: Counts, faults: Faults) -> None:
     """Patch MiniStack in this process, once. PatchError if it is not the version that the patches were written for."""
     check_version()
-    functions.mend(counts, faults)
+    lambdas.mend(counts, faults)
     asynchronous.mend()
     actions = {action: function.__name__ for action, function in sqs._HANDLERS.items()}
     queue_limits.mend()
