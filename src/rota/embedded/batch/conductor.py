@@ -30,9 +30,7 @@ from rota.core.errors import ConflictError, NotFoundError, RotaError, StoreCorru
 from rota.core.outcome import Failure
 from rota.core.payload import decode_payload
 from rota.core.task import Task
-from rota.processing.ending import PAGE, conclude, rows
 from rota.embedded.batch.forge import Forge
-from rota.processing.generators import with_payload
 from rota.embedded.batch.jobs import Jobs
 from rota.embedded.batch.marking import Marking
 from rota.embedded.batch.messages import Setup
@@ -42,6 +40,8 @@ from rota.embedded.batch.workers import Lifeline, Workers
 from rota.ports.batches import BatchStore
 from rota.ports.clock import Clock
 from rota.ports.sink import Sink
+from rota.processing.ending import PAGE, conclude, rows
+from rota.processing.generators import with_payload
 
 log: logging.Logger = logging.getLogger("rota.batch")
 POLL = 0.25

@@ -14,8 +14,8 @@ from rota.core.completion import ChunkRow, Mark
 from rota.core.isolation import WHOLE_ATTEMPTS, Isolation, Stretch
 from rota.core.outcome import Failure
 from rota.core.receipt import Counts
-from rota.processing.jobs import Job, JobKind, Redo, Report
 from rota.embedded.batch.workers import Died
+from rota.processing.jobs import Job, JobKind, Redo, Report
 
 ATTEMPTS = 3
 """How often a job is tried whose source or sink fails in a way that may pass."""

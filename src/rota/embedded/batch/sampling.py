@@ -23,9 +23,9 @@ from rota.core.payload import decode_payload
 from rota.core.task import Task
 from rota.embedded.batch.conductor import Generate, setup_of
 from rota.embedded.batch.forge import Forge
+from rota.embedded.batch.workers import Lifeline, Workers
 from rota.processing.generators import with_payload
 from rota.processing.jobs import Job, Report
-from rota.embedded.batch.workers import Lifeline, Workers
 
 CHUNKS = 20
 """How many chunks are sampled; of what is read as a stream, also how many are made."""

@@ -30,11 +30,11 @@ from rota.core.current import CURRENT, CurrentRun
 from rota.core.errors import NotFoundError
 from rota.core.outcome import failure_of, innermost_frame
 from rota.core.task import Task
+from rota.embedded.batch.messages import READY, Setup, decode_job, decode_setup, encode
+from rota.embedded.batch.places import Places
 from rota.processing.calls import Calls, OverMemoryError
 from rota.processing.chunk_work import ChunkWork
-from rota.embedded.batch.messages import READY, Setup, decode_job, decode_setup, encode
 from rota.processing.jobs import Report
-from rota.embedded.batch.places import Places
 
 ORPHANED = 3
 OVER_MEMORY = 4

@@ -18,8 +18,8 @@ from typing import NamedTuple
 from rota.core.outcome import Failure
 from rota.embedded.batch.forge import Forge
 from rota.embedded.batch.messages import READY, Setup, decode_report, encode
-from rota.processing.jobs import Job, Report
 from rota.embedded.batch.worker import OVER_MEMORY
+from rota.processing.jobs import Job, Report
 
 DEEPEST = 8
 _SHORT, _LONG = 0.02, 0.25

@@ -1,0 +1,307 @@
+"""Calling a task on many items: plain, vectorised or async, with retries, and so that one failure disturbs no
+neighbour.
+
+The loop that most batch runs spend their time in is `results.extend(map(call, items))`, which runs in C. When a call
+raises, what was appended before stays, and the iterator stands behind the culprit; so the failure is noted and the loop
+goes on behind it. A task that raises StopIteration would end such a loop silently; that is seen by the count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import signal
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from rota.core.batch import Skip
+from rota.core.outcome import Failure, failure_of, innermost_frame
+from rota.core.retry import Retry
+from rota.core.task import Task
+from rota.processing.validation import InvalidItemError, validator
+
+Call = Callable[[object], object]
+_Failed = list[tuple[int, BaseException]]
+
+
+class Dead(NamedTuple):
+    """An item that failed for good. at: which one of those given."""
+
+    at: int
+    failure: Failure
+    attempts: int
+    field: str = ""
+
+
+class Ended(NamedTuple):
+    """results: of the items that succeeded, in order. at: which ones those are; None if all."""
+
+    results: list[object]
+    at: list[int] | None
+    dead: list[Dead]
+    skipped: int
+    retries: int
+
+
+class OverMemoryError(BaseException):
+    """The memory that this worker may have is used up; what it still does cannot be relied upon."""
+
+
+class _Gone:
+    """Stands where an item has no result."""
+
+
+_GONE = _Gone()
+
+
+def described(error: BaseException) -> tuple[Failure, str]:
+    """A failure and the field at fault, if the item itself was."""
+    if isinstance(error, InvalidItemError):
+        return Failure(("rota.InvalidItem", "ValueError"), str(error), "", transient=False), error.field
+    return failure_of(error, innermost_frame(error)), ""
+
+
+class Calls:
+    """How the items of one batch run are attempted in this process. key: makes the jitter of retries differ."""
+
+    def __init__(
+        self,
+        task: Task[..., object],
+        retry: Retry | None,
+        *,
+        key: str,
+        text: bool,
+        async_limit: int,
+        limited_memory: bool = False,
+    ) -> None:
+        self._task = task
+        self._retry = retry or task.retry
+        self._key = key
+        self._async_limit = async_limit
+        self._limited_memory = limited_memory
+        self._validate = validator(task.schema, text=text)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pacer = _Pacer()
+        self.whole_chunks: bool = task.batch
+
+    def attempt(self, values: Sequence[object], base: int, pace: float = 0.0) -> Ended:
+        """Attempt every item. base: number of the first, for the jitter. pace: seconds an item takes at least."""
+        results: list[object] = []
+        failed: _Failed = []
+        skipped = 0
+        for at, error in self._first(values, results, pace):
+            if isinstance(error, Skip):
+                skipped += 1
+            else:
+                self._check_memory(error)
+                failed.append((at, error))
+        dead: list[Dead] = []
+        retries = 0
+        if failed:
+            dead, again, retries = self._retry_failed(values, results, failed, base, pace)
+            skipped += again
+        if len(dead) + skipped == 0:
+            return Ended(results, None, [], 0, retries)
+        at_all = [at for at, result in enumerate(results) if result is not _GONE]
+        return Ended([results[at] for at in at_all], at_all, sorted(dead), skipped, retries)
+
+    def _check_memory(self, error: BaseException) -> None:
+        """Under a limit, an item that wants more memory is one that kills its worker: memory that was used up by others
+        must not be blamed on it, so it is attempted again in a new process, in the end alone."""
+        if self._limited_memory and isinstance(error, MemoryError):
+            raise OverMemoryError from error
+
+    def _first(
+        self, values: Sequence[object], results: list[object], pace: float
+    ) -> Iterator[tuple[int, BaseException]]:
+        if self._task.batch:
+            return self._in_lists(values, results, pace)
+        if self._task.is_async:
+            return self._concurrently(values, results, pace)
+        return self._one_by_one(values, results, self._call(pace))
+
+    def _call(self, pace: float) -> Call:
+        function: Any = self._task.function
+        call: Call = function if self._task.takes_payload else lambda _: function()
+        if self._task.timeout is not None:
+            call = _limited(call, self._task.timeout)
+        if self._validate is not None:
+            call = _validated(call, self._validate)
+        return self._pacer.paced(call, pace) if pace else call
+
+    def _one_by_one(
+        self, values: Sequence[object], results: list[object], call: Call
+    ) -> Iterator[tuple[int, BaseException]]:
+        items = iter(values)
+        while len(results) < len(values):
+            try:
+                results.extend(map(call, items))
+                if len(results) == len(values):
+                    return
+                error: BaseException = RuntimeError("the task raised StopIteration")
+            except (Exception, SystemExit) as raised:  # noqa: BLE001 whatever a task raises is its item's outcome
+                error = raised
+            yield len(results), error
+            results.append(_GONE)
+
+    def _in_lists(
+        self, values: Sequence[object], results: list[object], pace: float
+    ) -> Iterator[tuple[int, BaseException]]:
+        function: Any = self._task.function
+        vector = self._list_call(function)
+        items, at = list(values), list(range(len(values)))
+        results.extend([_GONE] * len(values))
+        if self._validate is not None:
+            fitting: list[object] = []
+            at = []
+            for index, value in enumerate(items):
+                try:
+                    fitting.append(self._validate(value))
+                    at.append(index)
+                except InvalidItemError as error:
+                    yield index, error
+            items = fitting
+        todo = [(items, at)] if items else []
+        while todo:
+            some, where = todo.pop(0)
+            began = time.monotonic()
+            try:
+                answers = vector(some)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 see above
+                if len(some) == 1:
+                    yield where[0], error
+                else:
+                    # Which items are to blame is found by halving; what succeeds meanwhile is not attempted again.
+                    middle = len(some) // 2
+                    todo[:0] = [(some[:middle], where[:middle]), (some[middle:], where[middle:])]
+                continue
+            if pace:
+                time.sleep(max(0.0, pace * len(some) - (time.monotonic() - began)))
+            for index, answer in zip(where, answers, strict=True):
+                if isinstance(answer, BaseException):
+                    yield index, answer
+                else:
+                    results[index] = answer
+
+    def _list_call(self, vector: Any) -> Callable[[list[object]], list[object]]:
+        def call(items: list[object]) -> list[object]:
+            answers = vector(items)
+            if self._task.is_async:
+                answers = self._run(answers)
+            found = list(answers)
+            if len(found) != len(items):
+                raise _WrongNumberError(f"the task was given {len(items)} items and returned {len(found)} results")
+            return found
+
+        timeout = self._task.timeout
+        return call if timeout is None else _limited(call, timeout)
+
+    def _concurrently(
+        self, values: Sequence[object], results: list[object], pace: float
+    ) -> Iterator[tuple[int, BaseException]]:
+        function: Any = self._task.function
+        results.extend([_GONE] * len(values))
+        failed: _Failed = []
+        items = iter(enumerate(values))
+
+        async def take() -> None:
+            for at, value in items:
+                if pace:
+                    await asyncio.sleep(pace * self._async_limit)
+                try:
+                    item = value if self._validate is None else self._validate(value)
+                    made = function(item) if self._task.takes_payload else function()
+                    results[at] = await asyncio.wait_for(made, self._task.timeout)
+                except (Exception, SystemExit) as error:  # noqa: BLE001 see above
+                    failed.append((at, error))
+
+        async def take_all() -> None:
+            await asyncio.gather(*(take() for _ in range(min(self._async_limit, len(values)))))
+
+        self._run(take_all())
+        return iter(sorted(failed, key=lambda pair: pair[0]))
+
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        return self._loop.run_until_complete(coroutine)
+
+    def _retry_failed(
+        self, values: Sequence[object], results: list[object], failed: _Failed, base: int, pace: float
+    ) -> tuple[list[Dead], int, int]:
+        """Attempt these again, each when its time has come; answers the dead, and how many skipped and retries."""
+        dead: list[Dead] = []
+        waiting: list[tuple[float, int, int]] = []
+        skipped = retries = 0
+
+        def judge(at: int, attempt: int, error: BaseException) -> None:
+            self._check_memory(error)
+            failure, field = described(error)
+            if self._retry.again(attempt, failure):
+                wait = self._retry.delay(attempt, f"{self._key}/{base + at}")
+                heapq.heappush(waiting, (time.monotonic() + wait, at, attempt + 1))
+            else:
+                dead.append(Dead(at, failure, attempt, field))
+
+        for at, error in failed:
+            judge(at, 1, error)
+        while waiting:
+            time.sleep(max(0.0, waiting[0][0] - time.monotonic()))
+            due: list[tuple[int, int]] = []
+            while waiting and waiting[0][0] <= time.monotonic():
+                due.append(heapq.heappop(waiting)[1:])
+            again: list[object] = []
+            errors = dict(self._first([values[at] for at, _ in due], again, pace))
+            retries += len(due)
+            for index, (at, attempt) in enumerate(due):
+                wrong = errors.get(index)
+                if wrong is None:
+                    results[at] = again[index]
+                elif isinstance(wrong, Skip):
+                    skipped += 1
+                else:
+                    judge(at, attempt, wrong)
+        return dead, skipped, retries
+
+
+class _WrongNumberError(ValueError):
+    """A vectorised task must answer item by item."""
+
+
+def _validated(call: Call, validate: Call) -> Call:
+    return lambda item: call(validate(item))
+
+
+def _limited(call: Any, seconds: float) -> Any:
+    """`call`, interrupted by TimeoutError after that many seconds; in a worker, tasks have the main thread."""
+
+    def expired(*_: object) -> None:
+        raise TimeoutError(f"longer than the timeout of {seconds:g} s")
+
+    def limited(item: Any) -> Any:
+        signal.signal(signal.SIGALRM, expired)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            return call(item)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    return limited
+
+
+class _Pacer:
+    """Keeps its time from chunk to chunk, so that small chunks are no way around the rate limit."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    def paced(self, call: Call, pace: float) -> Call:
+        def paced(item: object) -> object:
+            now = time.monotonic()
+            if self._due > now:
+                time.sleep(self._due - now)
+            self._due = max(now, self._due) + pace
+            return call(item)
+
+        return paced

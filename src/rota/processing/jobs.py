@@ -1,0 +1,61 @@
+"""What is asked of whoever works on a chunk, and what is answered. Jobs describe, reports count; items are in neither."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from rota.core.chunk import Chunk, Extent
+from rota.core.completion import FailureCount
+from rota.core.isolation import Stretch
+from rota.core.outcome import Failure
+from rota.core.receipt import Counts, Part
+
+JobKind = Literal["whole", "count", "stretch", "assemble", "sample"]
+
+
+class Redo(msgspec.Struct, frozen=True):
+    """The items are not the chunk's but its dead letters, as `revision` left them, of these groups."""
+
+    revision: int
+    groups: tuple[str, ...]
+
+
+class Job(msgspec.Struct, frozen=True, omit_defaults=True):
+    """whole: attempt all items and write the part. count: only tell how many items there are. stretch: attempt the
+    items
+    from `low` to before `high` and keep their outcome beside. assemble: write the part from what the stretches kept;
+    `killers` are dead. sample: attempt a stretch, and keep nothing. pace: seconds an item, or 0. revision: what the
+    part
+    and the dead letters belong to."""
+
+    id: int
+    kind: JobKind
+    chunk: Chunk
+    redo: Redo | None = None
+    revision: int = 0
+    low: int = 0
+    high: int = 0
+    stretches: tuple[Stretch, ...] = ()
+    killers: tuple[int, ...] = ()
+    died: str = ""
+    pace: float = 0.0
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a job ended. counts: of the items it attempted; of a redrive, `left` counts the dead letters that the chunk
+    still
+    has, of any group. size: bytes of the results of a sample. fatal: why the batch run cannot go on.
+    id -1: the worker is ready."""
+
+    id: int
+    extent: Extent = Extent(0, 0)
+    counts: Counts = Counts(0, 0)
+    part: Part | None = None
+    failures: tuple[FailureCount, ...] = ()
+    left: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    size: int = 0
+    fatal: Failure | None = None
