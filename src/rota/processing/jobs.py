@@ -1,4 +1,5 @@
-"""What is asked of whoever works on a chunk, and what is answered. Jobs describe, reports count; items are in neither."""
+"""What is asked of whoever works on a chunk, and what is answered: jobs describe, reports count, items travel in
+neither."""
 
 from __future__ import annotations
 
