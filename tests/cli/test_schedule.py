@@ -183,3 +183,31 @@ def test_a_module_that_cannot_be_loaded_is_no_traceback(rota: Command, tmp_path:
     module = tmp_path / f"test_broken_{len(body)}.py"
     module.write_text(body)
     assert said in rota.refused(["schedule", "create", "x", "task:t", "--every", "1h", "--app", str(module)])
+
+
+def test_a_url_is_called_by_a_method_with_headers(rota: Command) -> None:
+    stock = ("schedule", "create", "stock", "https://stock.example/", "--every", "1h")
+    rota(*stock, "--method", "put", "--header", "Authorization: Bearer s3cr3t", "--header", "X-Team:a:b")
+    assert "PUT https://stock.example/ with Authorization, X-Team\n" in rota("schedule", "show", "stock")
+    rota("schedule", "update", "stock", "--method", "GET", "--yes")
+    assert "GET https://stock.example/ with Authorization, X-Team\n" in rota("schedule", "show", "stock")
+    rota("schedule", "update", "stock", "--header", "X-Team: b", "--yes")
+    assert "GET https://stock.example/ with X-Team\n" in rota("schedule", "show", "stock")
+    rota("at", "2090-01-01T00:00:00Z", "https://stock.example/", "--method", "DELETE", "--id", "once")
+    assert "DELETE https://stock.example/\n" in rota("schedule", "show", "once")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (("https://a.example/", "--method", "BREW"), "target.method"),
+        (("https://a.example/", "--header", "s3cr3t"), "header"),
+        (("https://a.example/", "--header", "X Team: s3cr3t"), "target.headers"),
+        (("queue:q", "--method", "GET"), "method"),
+        (("queue:q", "--header", "X-Team: s3cr3t"), "header"),
+    ],
+)
+def test_bad_methods_and_headers_are_refused(rota: Command, arguments: tuple[str, ...], field: str) -> None:
+    said = rota.refused(("schedule", "create", "x", *arguments, "--every", "1h"))
+    assert said.startswith(f"{field}: ")
+    assert "s3cr3t" not in said

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from rota.cli.definition import given, retry_policy
+from rota.cli.definition import aimed, given, retry_policy
 from rota.cli.options import (
     AppName,
     Delivery,
     Description,
+    Header,
     Json,
+    Method,
     Payload,
     Precise,
     RetryAttempts,
@@ -41,6 +43,8 @@ Id = Annotated[str | None, typer.Option("--id", help="Make it a schedule that ca
 def at(
     when: When,
     target: Target,
+    method: Method = None,
+    header: Header = None,
     payload: Payload = None,
     id: Id = None,
     timeout: Timeout = None,
@@ -68,7 +72,7 @@ def at(
     )
     value = json_value("payload", payload)
     with connect(url, app) as client:
-        run = client.at(time_value(when), target, value, id=id, **options)
+        run = client.at(time_value(when), aimed(target, method, header), value, id=id, **options)
     if json:
         print_json({"run": run})
     else:

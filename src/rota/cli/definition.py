@@ -10,6 +10,7 @@ from rota import wiring
 from rota.cli.options import json_value, number, number_or_none, time_value
 from rota.core.errors import InvalidError
 from rota.core.retry import Retry
+from rota.core.target import AnyTarget, HttpTarget, parse_target
 from rota.core.triggers import AnyTrigger, At, Cron, Every, parse_trigger
 
 _CRON_ONLY = ("dialect", "dst")
@@ -98,6 +99,38 @@ class TriggerOptions(msgspec.Struct, frozen=True, kw_only=True):
             exclude=None if exclude is None else tuple(exclude),
             jitter=None if self.jitter is None else number("jitter", self.jitter),
         )
+
+
+def aimed(target: str | AnyTarget, method: str | None, headers: list[str] | None) -> AnyTarget:
+    """The target with the method and the headers that are given, which only an HTTP target has."""
+    found = parse_target(target)
+    changes = given(
+        method=None if method is None else method.upper(), headers=None if headers is None else _headers(headers)
+    )
+    if not changes:
+        return found
+    if not isinstance(found, HttpTarget):
+        raise InvalidError("method" if method is not None else "header", str(found), "only for an http(s) URL")
+    return msgspec.structs.replace(found, **changes)
+
+
+def _headers(texts: list[str]) -> dict[str, str]:
+    """Headers from "NAME: VALUE". No value is repeated in an error: it may be secret."""
+    headers: dict[str, str] = {}
+    for text in texts:
+        name, colon, value = text.partition(":")
+        if not colon:
+            raise InvalidError("header", "…", "'NAME: VALUE', such as 'Content-Type: text/plain'")
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def target_text(target: AnyTarget) -> str:
+    """A target as it is shown: a URL with its method and the names of its headers, where it has any."""
+    if not isinstance(target, HttpTarget):
+        return str(target)
+    method = "" if target.method == "POST" else f"{target.method} "
+    return f"{method}{target}" + (f" with {', '.join(target.headers)}" if target.headers else "")
 
 
 def retry_policy(

@@ -39,6 +39,11 @@ ScheduleId = Annotated[
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run id, SCHEDULE@TIME.", show_default=False)]
 TARGETS = "task:NAME, queue:NAME, batch:NAME, lambda:NAME, sqs:URL, stepfunctions:ARN, an ARN or an http(s) URL."
 Target = Annotated[str, typer.Argument(metavar="TARGET", help=TARGETS, show_default=False)]
+Method = Annotated[str | None, typer.Option("--method", help="For a URL: GET, HEAD, POST, PUT, PATCH or DELETE.")]
+Header = Annotated[
+    list[str] | None,
+    typer.Option("--header", metavar='"NAME: VALUE"', help="For a URL: send this header. Repeatable."),
+]
 Limit = Annotated[int, typer.Option("--limit", "-n", help="How many at most.")]
 
 CronText = Annotated[str | None, typer.Option("--cron", metavar="TEXT", help='Such as "0 30 2 * * ?" or "30 2 * * *".')]

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from rota.cli.definition import TriggerOptions, policies
+from rota.cli.definition import TriggerOptions, aimed, policies, target_text
 from rota.cli.options import (
     Anchor,
     AppName,
@@ -22,10 +22,12 @@ from rota.cli.options import (
     Exclude,
     ExcludeFile,
     Grace,
+    Header,
     Jitter,
     Json,
     Limit,
     MaxExecutions,
+    Method,
     Misfire,
     Overlap,
     Payload,
@@ -75,6 +77,8 @@ def create(
     exclude: Exclude = None,
     exclude_file: ExcludeFile = None,
     jitter: Jitter = None,
+    method: Method = None,
+    header: Header = None,
     payload: Payload = None,
     misfire: Misfire = None,
     grace: Grace = None,
@@ -123,7 +127,7 @@ def create(
         retry=(retry_attempts, retry_initial, retry_factor, retry_maximum, retry_jitter),
     )
     with connect(url, app) as client:
-        row = client.schedules.create(id, trigger, target, **options)
+        row = client.schedules.create(id, trigger, aimed(target, method, header), **options)
     _changed(row, "created", json)
 
 
@@ -286,7 +290,7 @@ def _fields(row: StoredSchedule) -> list[tuple[str, str]]:
         ("next", _next(row)),
         ("trigger", schedule.trigger.explain()),
         ("definition", msgspec.json.encode(schedule.trigger).decode()),
-        ("target", str(schedule.target)),
+        ("target", target_text(schedule.target)),
         ("payload", schedule.payload.decode()),
         ("misfire", f"{schedule.misfire}, after a grace period of {span(round(schedule.grace * 1000))}"),
         ("overlap", schedule.overlap),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from rota.cli.definition import TriggerOptions, policies
+from rota.cli.definition import TriggerOptions, aimed, policies, target_text
 from rota.cli.options import (
     TARGETS,
     Anchor,
@@ -24,9 +24,11 @@ from rota.cli.options import (
     Exclude,
     ExcludeFile,
     Grace,
+    Header,
     Jitter,
     Json,
     MaxExecutions,
+    Method,
     Misfire,
     Overlap,
     Payload,
@@ -73,6 +75,8 @@ def update(
     exclude: Exclude = None,
     exclude_file: ExcludeFile = None,
     jitter: Jitter = None,
+    method: Method = None,
+    header: Header = None,
     payload: Payload = None,
     misfire: Misfire = None,
     grace: Grace = None,
@@ -124,10 +128,11 @@ def update(
         description=description,
         retry=(retry_attempts, retry_initial, retry_factor, retry_maximum, retry_jitter),
     )
-    if target is not None:
-        changes["target"] = target
     with connect(url, app) as client:
-        trigger = wanted.change(client.schedules.get(id).schedule.trigger)
+        old = client.schedules.get(id).schedule
+        if target is not None or method is not None or header is not None:
+            changes["target"] = aimed(target or old.target, method, header)
+        trigger = wanted.change(old.trigger)
         if trigger is not None:
             changes["trigger"] = trigger
         if not changes:
@@ -192,7 +197,7 @@ def _said(schedule: Schedule, field: str) -> str:
     if field == "tags":
         return ", ".join(value) or "none"
     if field == "target":
-        return str(value)
+        return target_text(value)
     return "none" if value in (None, "") else msgspec.json.encode(value).decode().strip('"')
 
 

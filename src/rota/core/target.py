@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -16,6 +16,10 @@ _ALLOWED = (
     "a task, 'task:NAME', 'queue:NAME', 'batch:NAME', 'lambda:NAME', 'sqs:URL', 'stepfunctions:ARN', the ARN of a "
     "function, queue or state machine, or an http(s) URL"
 )
+
+
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 class TaskTarget(msgspec.Struct, frozen=True, tag="task", tag_field="kind"):
@@ -51,13 +55,15 @@ class HttpTarget(msgspec.Struct, frozen=True, tag="http", tag_field="kind", omit
     """
 
     url: str
-    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    method: Method = "POST"
     headers: dict[str, str] = {}
     timeout: float = 30.0
     allow_private: bool = False
 
     def __post_init__(self) -> None:
         check_url(self.url)
+        if self.method not in METHODS:
+            raise InvalidError("target.method", self.method, "one of " + ", ".join(METHODS))
         check_headers(self.headers)
         check_number("target.timeout", self.timeout, 0, 900, above=True)
 
