@@ -1,4 +1,4 @@
-"""A place for each test."""
+"""A place for each test, and AWS on this machine for those that ask for `aws`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 from tests.batch.running import Place
+
+from rota.testing.emulator.fixtures import aws, emulator
+
+__all__ = ["aws", "emulator", "place"]
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ import ctypes
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
+import pydantic
 
 from rota.app import App
 from rota.core.batch import Skip
@@ -24,6 +26,27 @@ HERE = os.environ.get("ROTA_TEST_PLACE", "/nonexistent")
 class Order(msgspec.Struct):
     id: int
     price: float = 0.0
+
+
+@dataclass
+class OrderData:
+    id: int
+    price: float
+
+
+class OrderDict(TypedDict):
+    id: int
+    price: float
+
+
+class OrderModel(pydantic.BaseModel):
+    id: int
+    price: float
+
+
+@app.task
+def echo(item: Any) -> Any:
+    return item
 
 
 @app.task
@@ -122,6 +145,21 @@ async def fetch(item: dict[str, Any]) -> int:
 
 @app.task(schema=Order)
 def priced(order: Order) -> float:
+    return order.price * 2
+
+
+@app.task(schema=OrderData)
+def priced_dataclass(order: OrderData) -> float:
+    return order.price * 2
+
+
+@app.task(schema=OrderDict)
+def priced_dict(order: OrderDict) -> float:
+    return order["price"] * 2
+
+
+@app.task(schema=OrderModel)
+def priced_model(order: OrderModel) -> float:
     return order.price * 2
 
 
