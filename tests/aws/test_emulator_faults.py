@@ -146,6 +146,63 @@ def test_unprocessed_items_are_handed_back_and_not_written(aws: Emulator) -> Non
     }
 
 
+def test_a_cancelled_transaction_says_why(aws: Emulator) -> None:
+    dynamo = table()
+    aws.faults({"dynamodb.TransactWriteItems": Fault(code="TransactionCanceledException")})
+    puts_of_two = [{"Put": {"TableName": "items", "Item": {"pk": {"S": key}}}} for key in "ab"]
+    with pytest.raises(dynamo.exceptions.TransactionCanceledException) as refused:
+        dynamo.transact_write_items(TransactItems=puts_of_two)
+    reasons = [it["Code"] for it in refused.value.response["CancellationReasons"]]
+    assert len(reasons) == 2
+    assert "TransactionConflict" in reasons
+    assert dynamo.scan(TableName="items")["Count"] == 0
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["SET #a = :v, #a.b = :v", "SET c[0] = :v REMOVE c", "ADD d :v SET e = if_not_exists(e, :v), d = :v"],
+)
+def test_an_update_of_a_thing_and_a_part_of_it_is_refused(aws: Emulator, expression: str) -> None:
+    names = {"ExpressionAttributeNames": {"#a": "a"}} if "#a" in expression else {}
+    values = {":v": {"N": "1"}}
+    dynamo, key = table(), {"pk": {"S": "1"}}
+    with pytest.raises(ClientError, match="Two document paths overlap"):
+        dynamo.update_item(
+            TableName="items", Key=key, UpdateExpression=expression, ExpressionAttributeValues=values, **names
+        )
+
+
+def test_an_update_of_different_things_is_taken(aws: Emulator) -> None:
+    dynamo = table()
+    dynamo.update_item(
+        TableName="items",
+        Key={"pk": {"S": "1"}},
+        UpdateExpression="SET a = if_not_exists(a, :v), ab = :v ADD n :v",
+        ExpressionAttributeValues={":v": {"N": "1"}},
+    )
+    assert len(dynamo.scan(TableName="items")["Items"][0]) == 4
+
+
+def test_a_request_and_an_execution_may_be_carried_out_twice(aws: Emulator) -> None:
+    url = queues.create("q")
+    aws.faults({"sqs.SendMessage": Fault(twice=True), "internal.lambda.Execute": Fault(twice=True)})
+    client("sqs").send_message(QueueUrl=url, MessageBody="x")
+    assert len(queues.receive(url, 2)) == 2
+    lambdas.create("f", "n = 0\ndef handler(event, context):\n    global n\n    n += 1\n    return n\n")
+    assert lambdas.invoke("f") == (None, 2)
+
+
+def test_messages_may_come_in_any_order(aws: Emulator) -> None:
+    url = queues.create("q")
+    bodies = [str(i) for i in range(10)]
+    for body in bodies:
+        client("sqs").send_message(QueueUrl=url, MessageBody=body)
+    aws.faults({"internal.sqs.ReceiveMessage": Fault(shuffle=True, match=":q")})
+    found = [it["Body"] for it in queues.receive(url, 10)]
+    assert found != bodies
+    assert sorted(found) == bodies
+
+
 def test_failed_entries_are_not_sent(aws: Emulator) -> None:
     url = queues.create("q")
     aws.faults({"sqs.SendMessageBatch": Fault(partial=True)})

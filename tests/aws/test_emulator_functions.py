@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 from tests.aws import lambdas, queues
@@ -45,6 +46,13 @@ def test_a_module_that_cannot_be_imported_is_named() -> None:
     kind, error = lambdas.invoke("f")
     assert (kind, error["errorType"]) == ("Unhandled", "Runtime.ImportModuleError")
     assert "nowhere_at_all" in error["errorMessage"]
+
+
+def test_a_function_answers_at_its_url(aws: Emulator) -> None:
+    lambdas.create("f", "def handler(event, context):\n    return {'statusCode': 200, 'body': event['rawPath']}\n")
+    url = boto3.client("lambda").create_function_url_config(FunctionName="f", AuthType="NONE")["FunctionUrl"]
+    assert httpx.get(aws.local_url(f"{url}some/where?a=1")).text == "/some/where"
+    assert aws.counts()["lambda.InvokeFunctionUrl"].requests == 1
 
 
 def test_a_time_out_has_its_name() -> None:

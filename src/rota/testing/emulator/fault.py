@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+RECEIVE = "internal.sqs.ReceiveMessage"
+"""The name under which what event source mappings receive is counted, and under which a queue may be given a fault."""
 EXECUTE = "internal.lambda.Execute"
 """The name under which each execution of a function is counted, and may be given a fault; `match` is its name."""
 
@@ -24,6 +26,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lost        the request is carried out, and refused all the same: the answer got lost
     unprocessed BatchWriteItem, BatchGetItem: some are handed back as UnprocessedItems, UnprocessedKeys
     partial     SendMessageBatch, DeleteMessageBatch: some come back under Failed
+    twice       the request, or the execution, is carried out twice; the second answer counts
+    shuffle     "internal.sqs.ReceiveMessage" alone: a queue's messages come in any order; `match`: in the queue's ARN
     kill        executions alone: the function's process is killed, at a random time within `within_ms`
     """
 
@@ -36,6 +40,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lost: bool = False
     unprocessed: bool = False
     partial: bool = False
+    twice: bool = False
+    shuffle: bool = False
     kill: bool = False
     within_ms: float = 200
 
@@ -50,8 +56,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def refuses(self) -> bool:
         """Whether the caller gets an error."""
-        does_something_else = self.latency_ms or self.unprocessed or self.partial or self.kill
-        return self.lost or self.code is not None or not does_something_else
+        others = (self.latency_ms, self.unprocessed, self.partial, self.twice, self.shuffle, self.kill)
+        return self.lost or self.code is not None or not any(others)
 
 
 def faults_of(given: Mapping[str, Any]) -> dict[str, Fault]:
@@ -76,6 +82,11 @@ class Faults:
             self._faults = dict(faults)
             self._left = {name: it.times for name, it in faults.items() if it.times is not None}
 
+    @property
+    def any(self) -> bool:
+        """Whether a fault is set."""
+        return bool(self._faults)
+
     def pick(self, action: str, text: str = "") -> Fault | None:
         """The fault that befalls this request, if any. text: what `match` is looked for in."""
         if not self._faults:
@@ -96,6 +107,11 @@ class Faults:
         """One or more of `count` positions."""
         with self._lock:
             return set(self._dice.sample(range(count), self._dice.randint(1, count)))
+
+    def shuffle(self, values: list[Any]) -> None:
+        """Bring values into any order, in place."""
+        with self._lock:
+            self._dice.shuffle(values)
 
     def share(self) -> float:
         """A number from 0 to 1."""

@@ -65,20 +65,31 @@ class Gateway:
         what = asked(scope["method"], scope["path"], query, headers, body)
         given = json_of(body) if what.service != "s3" else None
         self._counts.add(what.name, size=len(body), items=items_of(what, given))
-        fault = self._faults.pick(what.name, f"{scope['path']} {body.decode('utf-8', 'replace')}")
+        text = f"{scope['path']} {body.decode('utf-8', 'replace')}" if self._faults.any else ""
+        fault = self._faults.pick(what.name, text)
         if fault is not None and fault.latency_ms:
             await asyncio.sleep(fault.latency_ms / 1000)
+        if fault is not None and fault.twice:
+            await self._carry_out(scope, body, receive)
         refused = refusal(what, headers, body, given)
         if refused is not None:
             await _answer(send, error_reply(what.service, refused))
         elif fault is not None and fault.refuses:
             if fault.lost:
                 await self._carry_out(scope, body, receive)
-            code = fault.code or ("InternalFailure" if fault.lost else "ThrottlingException")
-            status = 500 if fault.lost and fault.code is None else fault.status
-            await _answer(send, error_reply(what.service, Refusal(status, code, "injected")))
+            await _answer(send, error_reply(what.service, self._injected(fault, items_of(what, given))))
         elif fault is None or not await self._cut(what, given, fault, scope, receive, send):
             await self._inner(scope, _replay(body, receive), send)
+
+    def _injected(self, fault: Fault, items: int) -> Refusal:
+        """The error that a fault says. items: how many a transaction has, one of which is why it was cancelled."""
+        code = fault.code or ("InternalFailure" if fault.lost else "ThrottlingException")
+        status = 500 if fault.lost and fault.code is None else fault.status
+        if code != "TransactionCanceledException":
+            return Refusal(status, code, "injected")
+        out = self._faults.some(items)
+        reasons = tuple("TransactionConflict" if position in out else "None" for position in range(items))
+        return Refusal(status, code, "injected", reasons)
 
     async def _cut(self, what: Asked, given: Any, fault: Fault, scope: Scope, receive: Receive, send: Send) -> bool:
         """Carries out a part of the request; False if the fault does not cut requests like this."""

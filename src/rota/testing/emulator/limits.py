@@ -1,10 +1,11 @@
-"""Sizes that AWS refuses and MiniStack takes, where the request alone tells."""
+"""What AWS refuses and MiniStack takes, where the request alone tells."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from rota.testing.emulator.actions import Asked
+from rota.testing.emulator.update_paths import overlap
 
 SYNCHRONOUS_BYTES = 6 * 1024 * 1024
 ASYNCHRONOUS_BYTES = 1024 * 1024
@@ -18,6 +19,8 @@ class Refusal(NamedTuple):
     status: int
     code: str
     message: str
+    reasons: tuple[str, ...] = ()
+    """Of a cancelled transaction: what each item of it came to."""
 
 
 def refusal(what: Asked, headers: dict[str, str], body: bytes, given: object) -> Refusal | None:
@@ -31,4 +34,10 @@ def refusal(what: Asked, headers: dict[str, str], body: bytes, given: object) ->
         data = given.get("input")
         if isinstance(data, str) and len(data.encode()) > STATE_BYTES:
             return Refusal(400, "InvalidExecutionInput", f"input is longer than {STATE_BYTES} bytes")
+    overlapping = overlap(given) if what in (("dynamodb", "UpdateItem"), ("dynamodb", "TransactWriteItems")) else None
+    if overlapping is not None:
+        one, other = (f"[{', '.join(path)}]" for path in overlapping)
+        said = "Two document paths overlap with each other; must remove or rewrite one of these paths"
+        message = f"Invalid UpdateExpression: {said}; path one: {one}, path two: {other}"
+        return Refusal(400, "ValidationException", message)
     return None

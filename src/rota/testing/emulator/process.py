@@ -114,6 +114,11 @@ class Emulator:
             "AWS_REGION": REGION,
         }
 
+    def local_url(self, function_url: str) -> str:
+        """Where a function answers whose URL is https://ID.lambda-url.REGION.on.aws/..."""
+        url = httpx.URL(function_url)
+        return f"{self.url}/_aws/lambda-url/{url.host.partition('.')[0]}{url.raw_path.decode()}"
+
     def reset(self) -> None:
         """Delete everything in it, take faults back and forget the counts."""
         self.faults({})

@@ -31,7 +31,9 @@ def error_reply(service: str, refusal: Refusal) -> Reply:
         "x-amzn-errortype": refusal.code,
         "x-amzn-query-error": f"{refusal.code};{fault}",
     }
-    said = {"__type": refusal.code, "message": refusal.message}
+    said: dict[str, object] = {"__type": refusal.code, "message": refusal.message}
+    if refusal.reasons:
+        said["CancellationReasons"] = [{"Code": reason} for reason in refusal.reasons]
     return refusal.status, headers, json.dumps(said).encode()
 
 

@@ -25,7 +25,7 @@ def mend(counts: Counts, faults: Faults) -> None:
     asynchronous.mend()
     actions = {action: function.__name__ for action, function in sqs._HANDLERS.items()}
     queue_limits.mend()
-    queues.mend()
+    queues.mend(faults)
     sqs._HANDLERS.update({action: getattr(sqs, name) for action, name in actions.items()})
     event_sources.mend(counts)
     cloudformation.mend()

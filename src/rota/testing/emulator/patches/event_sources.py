@@ -14,6 +14,7 @@ from typing import Any
 from ministack.services import lambda_svc, sqs
 
 from rota.testing.emulator.count import Counts
+from rota.testing.emulator.fault import RECEIVE
 from rota.testing.emulator.guard import expect, replace
 
 _PER_REQUEST = 10
@@ -58,7 +59,7 @@ class _Windows:
             invisible = int(queue["attributes"].get("VisibilityTimeout", "30"))
             messages: list[dict[str, Any]] = sqs._collect_msgs(queue, most, invisible)
         if messages:
-            self._counts.add("internal.sqs.ReceiveMessage", requests=_requests(len(messages)), items=len(messages))
+            self._counts.add(RECEIVE, requests=_requests(len(messages)), items=len(messages))
         return messages
 
     def _ready(self, queue: dict[str, Any], most: int) -> bool:

@@ -103,6 +103,8 @@ def _killable(invoke: Any, faults: Faults) -> Any:
         if fault is None:
             return invoke(worker, *arguments, **named)
         time.sleep(fault.latency_ms / 1000)
+        if fault.twice:
+            invoke(worker, *arguments, **named)
         if not fault.kill:
             return invoke(worker, *arguments, **named)
         done = threading.Event()

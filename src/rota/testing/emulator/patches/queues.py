@@ -19,6 +19,7 @@ from typing import Any
 from ministack.core.responses import new_uuid
 from ministack.services import lambda_svc, sqs
 
+from rota.testing.emulator.fault import RECEIVE, Faults
 from rota.testing.emulator.guard import replace, rewrite
 
 Message = dict[str, Any]
@@ -29,14 +30,14 @@ _QUIET = "_rota_quiet"
 """Where a queue keeps until when there is nothing to receive, and how its messages looked then."""
 
 
-def mend() -> None:
+def mend(faults: Faults) -> None:
     """Patch what receives and deletes."""
     sqs._queues_lock = _LOCK
     replace(sqs, "_act_delete_message", "8d700665e3d6", lambda _: _delete)
     replace(sqs, "_act_delete_message_batch", "877517c32f0f", lambda _: _delete_batch)
     replace(sqs, "_act_change_visibility", "387eac7e8e12", _no_longer_quiet)
     replace(sqs, "_act_change_visibility_batch", "bd08e3c7b0ab", _no_longer_quiet)
-    replace(sqs, "_collect_msgs", "308a6eb1b3d4", _collecting)
+    replace(sqs, "_collect_msgs", "308a6eb1b3d4", lambda collect: _collecting(collect, faults))
     replace(sqs, "_expire_retained", "c0da3361632b", lambda _: _expire)
     replace(sqs, "_dlq_sweep", "6a77691e1671", lambda _: _sweep_fifo)
     replace(sqs, "_delete_messages_for_esm", "c1686f29b48b", lambda _: _delete_received)
@@ -123,15 +124,25 @@ def _move(message: Message, queue: Queue, dead: Queue, now: float) -> None:
     sqs.esm_wake.set()
 
 
-def _collecting(collect: Any) -> Any:
+def _collecting(collect: Any, faults: Faults) -> Any:
     def collected(queue: Queue, most: int, invisible: int) -> list[Message]:
         with _LOCK:
             if queue["is_fifo"]:
                 found: list[Message] = collect(queue, most, invisible)
                 return found
+            _shuffle(queue, faults)
             return _collect_standard(queue, most, invisible)
 
     return collected
+
+
+def _shuffle(queue: Queue, faults: Faults) -> None:
+    messages, now = queue["messages"], time.time()
+    if not messages or now < _quiet_until(queue):
+        return
+    fault = faults.pick(RECEIVE, queue["attributes"].get("QueueArn", ""))
+    if fault is not None and fault.shuffle:
+        faults.shuffle(messages)
 
 
 def _collect_standard(queue: Queue, most: int, invisible: int) -> list[Message]:
