@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from rota.aws.sessions import client, code_of, translating
 from rota.aws.stack.parameters import check_parameters
-from rota.aws.stacks import Event, Stack, Stacks, failure
+from rota.aws.stacks import POLL, Event, Stack, Stacks, failure
 from rota.aws.synth import TEMPLATE, Synthesis
 from rota.aws.uploads import Uploads, empty
 from rota.core.errors import ConflictError, RotaError
@@ -220,13 +220,19 @@ class Deployer:
             self._noted(f"deleted {deleted} objects from {bucket}")
 
 
-def deployer(bucket: str | None = None, *, told: Callable[[Event], None], noted: Callable[[str], None]) -> Deployer:
-    """What deploys to the account and region of the environment. bucket: for uploads."""
+def deployer(
+    bucket: str | None = None,
+    *,
+    told: Callable[[Event], None],
+    noted: Callable[[str], None],
+    poll: float = POLL,
+) -> Deployer:
+    """What deploys to the account and region of the environment. bucket: for uploads. poll: seconds between looks."""
     cloudformation, s3 = client("cloudformation"), client("s3")
     with translating("sts"):
         account = client("sts").get_caller_identity()["Account"]
     uploads = Uploads(s3, account, cloudformation.meta.region_name, bucket)
-    return Deployer(Stacks(cloudformation), s3, uploads, told=told, noted=noted)
+    return Deployer(Stacks(cloudformation, poll=poll), s3, uploads, told=told, noted=noted)
 
 
 def _placed(resource: dict[str, Any], places: Mapping[str, str]) -> dict[str, Any]:
