@@ -12,6 +12,7 @@ from tests.batch.running import PATIENCE, Place
 
 from rota.connectors.options import DynamoTable
 from rota.core.receipt import Counts
+from rota.testing.emulator import Emulator
 
 pytestmark = pytest.mark.usefixtures("aws")
 BUCKET = "orders"
@@ -58,6 +59,18 @@ def test_from_a_prefix_to_one_object_and_a_redrive_into_it(place: Place, s3: Any
         again = client.batches.wait(run.id, PATIENCE)
     assert sorted(row["id"] for row in lines_of(s3, "all.jsonl")) == [n for n in range(1, 40) if n % 11]
     assert (again.counts, place.verify(again)) == (Counts(39, 36, 3), [])
+
+
+def test_workers_have_the_environment_that_the_engine_has_by_then(
+    place: Place, s3: Any, aws: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del s3
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    place.batch(shop.double, f"s3://{BUCKET}/in/*.jsonl")
+    with place.serve() as client:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
+        run = client.batches.wait(client.batches.start("orders").id, PATIENCE)
+    assert (run.state, run.error) == ("succeeded", "")
 
 
 def test_an_object_that_changes_ends_the_batch_run(place: Place, s3: Any) -> None:

@@ -110,6 +110,8 @@ def _enter(setup: Setup) -> Token[CurrentRun | None]:
 
 
 def _prepare(setup: Setup) -> ChunkWork:
+    # First of all, since it brings the engine's environment, which clients of S3 look into when they are made.
+    task = find_task(setup)
     places = Places(setup.directory)
     source = open_stored_source(setup.source, places.spool)
     sink = open_stored_sink(setup.sink)
@@ -117,7 +119,7 @@ def _prepare(setup: Setup) -> ChunkWork:
     sink.prepare(run.id)
     text = setup.source.get("type") == "csv"
     calls = Calls(
-        find_task(setup),
+        task,
         setup.retry,
         key=run.id,
         text=text,
