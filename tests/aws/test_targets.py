@@ -41,7 +41,7 @@ def client(aws: Emulator, tmp_path: Path) -> Iterator[Client]:
 
 def test_a_schedule_invokes_a_function(client: Client) -> None:
     make_function("echo", ECHO)
-    payload = {"a": "ü", "key": "<rota.run-id>"}
+    payload = {"a": "ü", "key": "<rota-run-id>"}
     client.schedules.create("ticker", Every("1s"), "lambda:echo", payload=payload, max_executions=1)
     wait_for(lambda: client.runs.list(schedule="ticker"))
     run = client.runs.list(schedule="ticker")[0].id
@@ -61,7 +61,7 @@ def test_a_functions_own_error_is_told_apart(client: Client) -> None:
 
 def test_an_asynchronous_invocation_is_accepted(client: Client, aws: Emulator) -> None:
     make_function("echo", ECHO)
-    record = ended(client, client.at(0, LambdaTarget("echo", asynchronous=True), "<rota.run-id>"))
+    record = ended(client, client.at(0, LambdaTarget("echo", asynchronous=True), "<rota-run-id>"))
     assert value(record)["accepted"] is True
     wait_for(lambda: aws.counts().get("internal.lambda.Execute:echo"))
 

@@ -115,7 +115,7 @@ def test_a_fifo_queue_takes_a_repeated_send_once(aws: Emulator, url: str) -> Non
 def test_a_function_is_invoked_again_with_the_same_run_id(aws: Emulator, url: str) -> None:
     make_function("echo", "def handler(event, context):\n    return event\n")
     with wiring.connect(url) as client:
-        run = client.at(0, "lambda:echo", "<rota.run-id>")
+        run = client.at(0, "lambda:echo", "<rota-run-id>")
     aws.faults({"lambda.Invoke": DONE_WITHOUT_ANSWER, "lambda.*": NO_ANSWER})
     with killed_during(url, run):
         wait_for(lambda: asked_for(aws, "lambda.Invoke") == 2)

@@ -155,8 +155,8 @@ def test_a_derived_id_can_be_read_and_is_nobody_elses() -> None:
 
 
 def test_placeholders_stand_for_the_run() -> None:
-    run = run_of(SqsTarget(QUEUE), {"key": "<rota.run-id>", "at": "<rota.scheduled>", "else": "<rota.other>"})
-    assert json.loads(filled(run)) == {"key": run.id, "at": "2026-11-21T02:30:00Z", "else": "<rota.other>"}
+    run = run_of(SqsTarget(QUEUE), {"key": "<rota-run-id>", "at": "<rota-scheduled>", "else": "<rota-other>"})
+    assert json.loads(filled(run)) == {"key": run.id, "at": "2026-11-21T02:30:00Z", "else": "<rota-other>"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ transient, whatever is denied, unknown or invalid is final, whichever status it 
 transient, too; no region and no credentials are final. Messages name the action, as a policy spells it, and the
 resource.
 
-Payloads. `<rota.run-id>` and `<rota.scheduled>` within a payload stand for the run's id and its nominal time, because
+Payloads. `<rota-run-id>` and `<rota-scheduled>` within a payload stand for the run's id and its nominal time, because
 not every service hands on more than the payload.
 """
 
@@ -171,12 +171,12 @@ def _asked_wait(error: ClientError) -> float:
 
 
 def filled(run: Run) -> bytes:
-    """The payload of `run`, with `<rota.run-id>` and `<rota.scheduled>` within it replaced by what they stand for."""
-    if b"<rota." not in run.payload:
+    """The payload of `run`, with `<rota-run-id>` and `<rota-scheduled>` within it replaced by what they stand for."""
+    if b"<rota-" not in run.payload:
         return run.payload
     # Neither holds a character that JSON would want escaped.
-    return run.payload.replace(b"<rota.run-id>", run.id.encode()).replace(
-        b"<rota.scheduled>", iso(run.scheduled).encode()
+    return run.payload.replace(b"<rota-run-id>", run.id.encode()).replace(
+        b"<rota-scheduled>", iso(run.scheduled).encode()
     )
 
 

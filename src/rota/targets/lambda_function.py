@@ -2,7 +2,7 @@
 
 Idea. The payload is the event. The run is told in the client context, where handlers find it beside the event: in
 Python `context.client_context.custom["rota-run-id"]`, with `rota-scheduled` and `rota-attempt`. Lambda hands that to
-synchronous invocations alone; elsewhere `<rota.run-id>` in the payload does the same.
+synchronous invocations alone; elsewhere `<rota-run-id>` in the payload does the same.
 
 Two kinds of failure. An error of the service (throttled, denied, no such function) means that the function did not run,
 and is told apart by `rota.targets.aws`. An error of the function itself comes with status 200: the failure then bears
