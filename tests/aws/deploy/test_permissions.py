@@ -12,7 +12,7 @@ from tests.aws.deploy.planning import plan_of, template_of
 
 import rota
 from rota.aws.stack.functions import FUNCTIONS
-from rota.aws.stack.statements import ACTIONS, PERMISSIONS, WITHIN, WITHOUT_RESOURCE, actions_of, resources
+from rota.aws.stack.statements import ACTIONS, APART, PERMISSIONS, WITHIN, WITHOUT_RESOURCE, actions_of, resources
 
 Json = dict[str, Any]
 TEMPLATE = template_of(app)
@@ -78,7 +78,9 @@ def test_each_function_has_a_role_of_its_own_with_its_rows(function: Any) -> Non
     assert RESOURCES[function.role]["Properties"]["Role"] == {"Fn::GetAtt": [f"{function.role}Role", "Arn"]}
     (policy,) = RESOURCES[f"{function.role}Role"]["Properties"]["Policies"]
     statements = policy["PolicyDocument"]["Statement"]
-    assert [it["Action"] for it in statements] == [actions_of(row) for row in PERMISSIONS[function.role]]
+    assert [it["Action"] for it in statements] == [
+        actions_of(row) for row in PERMISSIONS[function.role] if row.on != APART
+    ]
     assert len({it["Sid"] for it in statements}) == len(statements)
     assert all(it["Sid"].isalnum() for it in statements)
 
@@ -104,6 +106,14 @@ def test_a_function_that_reads_a_queue_may_read_it() -> None:
         statements = RESOURCES[f"{function.role}Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
         readable = [place for it in statements if "sqs:ReceiveMessage" in it["Action"] for place in it["Resource"]]
         assert readable == queues
+
+
+def test_the_feeder_may_invoke_itself_and_nothing_else() -> None:
+    policy = RESOURCES["FeederAgainPolicy"]["Properties"]
+    assert policy["Roles"] == [{"Ref": "FeederRole"}]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == ["lambda:InvokeFunction"]
+    assert statement["Resource"] == [{"Fn::GetAtt": ["Feeder", "Arn"]}]
 
 
 def test_targets_are_allowed_one_by_one() -> None:

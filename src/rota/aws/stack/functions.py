@@ -48,8 +48,8 @@ FUNCTIONS: tuple[Function, ...] = (
         module="feeder",
         about="Moves what is due soon from the far tier to SQS",
         timeout=_ref("FeederTimeout"),
-        # One that still runs, and the next; a third would only find every shard leased.
-        concurrency=2,
+        # Eight feed the most shards that there may be, 32 each; one more pass may begin meanwhile.
+        concurrency=10,
     ),
     Function(
         role="Dispatcher",
@@ -96,7 +96,18 @@ def functions(plan: StackPlan) -> Json:
         found[f"{name}Logs"] = _logs(name)
         found[f"{name}Role"] = _role(function, plan)
         found[name] = _function(function, plan)
-    return found | _extras()
+    return found | {"FeederAgainPolicy": _again_policy(plan)} | _extras()
+
+
+def _again_policy(plan: StackPlan) -> Json:
+    return {
+        "Type": "AWS::IAM::ManagedPolicy",
+        "Properties": {
+            "Description": "Lets the feeder pass shards to another of its kind",
+            "Roles": [_ref("FeederRole")],
+            "PolicyDocument": {"Version": "2012-10-17", "Statement": statements("Feeder", plan, apart=True)},
+        },
+    }
 
 
 def _logs(name: str) -> Json:

@@ -83,11 +83,14 @@ def _consume(queue: str) -> Permission:
     return Permission("sqs", calls, queue, "read by the event source mapping; put back what comes too early")
 
 
+APART = "itself"
+"""A function's role cannot name the function, which names the role: such rows are a policy of their own."""
 PERMISSIONS: Mapping[Role, tuple[Permission, ...]] = {
     "Feeder": (
         _STORE,
         *_HAND_OVER,
         Permission("sqs", ("SendMessage",), "failures", "where Lambda puts passes that failed"),
+        Permission("lambda", ("Invoke",), APART, "more shards than one invocation feeds go to others"),
         _LOGS,
         _TRACES,
     ),
@@ -141,11 +144,11 @@ def resources(plan: StackPlan, logs: str | None = None) -> dict[str, list[Any]]:
         "targets.sqs": [_said(it) for it in plan.sqs],
         "targets.machines": [_said(it) for it in plan.machines],
         "executions": [_said(execution_arns(it)) for it in plan.machines],
+        APART: [arn("Feeder")],
         "stack": [{"Ref": "AWS::StackId"}],
         "*": ["*"],
     }
-    if logs is not None:
-        found["logs"] = [arn(logs)]
+    found["logs"] = [] if logs is None else [arn(logs)]
     return found
 
 
@@ -168,13 +171,14 @@ def actions_of(permission: Permission) -> list[str]:
     return sorted({action for call in calls for action in ACTIONS.get(call, (call,))})
 
 
-def statements(role: Role, plan: StackPlan, logs: str | None = None) -> list[Json]:
-    """The policy of a role: one statement a row, except where the plan has nothing that it could be about."""
+def statements(role: Role, plan: StackPlan, logs: str | None = None, *, apart: bool = False) -> list[Json]:
+    """The policy of a role: one statement a row, except where the plan has nothing that it could be about. apart: the
+    rows that are a policy of their own."""
     places = resources(plan, logs)
     return [
         {"Sid": _sid(row), "Effect": "Allow", "Action": actions_of(row), "Resource": places[row.on]}
         for row in PERMISSIONS[role]
-        if places[row.on]
+        if places[row.on] and (row.on == APART) == apart
     ]
 
 
