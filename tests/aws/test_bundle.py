@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from rota.aws.bundle import PROVIDED, Bundle, make_bundle
 from rota.aws.installed import copy_installed
 from rota.aws.platform import Platform
 from rota.aws.source import Source, read_module, read_text
-from rota.core.errors import InvalidError, NotFoundError
+from rota.core.errors import InvalidError, NotFoundError, RotaError
 
 PLAIN = "def handler(event, context):\n    return event\n"
 WITH_ROTA = "import rota\n\napp = rota.App('shop')\n"
@@ -139,6 +140,14 @@ def test_requirements_that_contradict_each_other_are_refused(index: Path) -> Non
         make_bundle(read_text(PLAIN), ARM312, requirements=["one", "two<2"])
 
 
+def test_an_index_that_does_not_answer_is_not_a_missing_wheel(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"NO_INDEX": "0", "RETRIES": "1", "CONFIG_FILE": os.devnull, "EXTRA_INDEX_URL": ""}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple")
+    with pytest.raises(RotaError, match="pip cannot reach its package index; nothing was bundled"):
+        make_bundle(read_text(PLAIN), ARM312, requirements=["absent"])
+
+
 def test_nothing_is_kept_of_a_download_that_failed(index: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidError):
         make_bundle(read_text(PLAIN), ARM312, requirements=["absent"])
@@ -179,19 +188,15 @@ def test_too_large_to_upload_but_not_for_a_bucket(tmp_path: Path) -> None:
 
 
 IMPORT_ALL = """
-import importlib, pkgutil, sys
+import importlib, json, pkgutil, sys
 sys.path[:0] = [{bundle!r}, {boto3!r}]
-import rota.targets
-found = ["rota", "shop"]
-for package in ("rota.targets", "rota.aws.handlers"):
-    if importlib.util.find_spec(package) is not None:
-        path = importlib.import_module(package).__path__
-        found += [package + "." + module.name for module in pkgutil.iter_modules(path)]
-for name in found:
-    importlib.import_module(name)
-foreign = {{name.partition(".")[0] for name, module in sys.modules.items()
-            if (getattr(module, "__file__", None) or "").startswith({bundle!r})}}
-print(" ".join(sorted(foreign)))
+import rota.aws, rota.targets, shop
+for package in (rota.aws, rota.targets):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+loaded = [name for name, module in sys.modules.items()
+          if (getattr(module, "__file__", None) or "").startswith({bundle!r})]
+print(json.dumps(loaded))
 """
 
 
@@ -202,10 +207,10 @@ def test_nothing_is_missing_in_lambda(tmp_path: Path) -> None:
     for name, content in copy_installed(["boto3"], frozenset()).items():
         (runtime / name).parent.mkdir(parents=True, exist_ok=True)
         (runtime / name).write_bytes(content)
-    program = "import importlib.util\n" + IMPORT_ALL.format(bundle=str(place), boto3=str(runtime))
+    program = IMPORT_ALL.format(bundle=str(place), boto3=str(runtime))
     done = subprocess.run([sys.executable, "-S", "-I", "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert {"rota", "shop", "msgspec", "httpx", "httpcore"} <= set(done.stdout.split())
+    assert {"rota", "shop", "rota.aws.near", "rota.targets.http", "msgspec", "httpx"} <= set(json.loads(done.stdout))
 
 
 def test_no_face_and_no_engine_of_a_machine_of_ones_own_goes_along(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,12 @@ def test_a_directory(rota: Command, tmp_path: Path) -> None:
 def test_bad_input_is_one_line(rota: Command, tmp_path: Path, words: str, exit_code: int, said: str) -> None:
     (tmp_path / "broken.py").write_text("x = 1\ndef handler(event, context:\n    pass\n")
     assert said in rota.refused(["function", *words.split()], exit_code)
+
+
+def test_without_boto3_it_says_what_brings_it() -> None:
+    program = "import sys; sys.modules['boto3'] = None; from rota.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "function", "list"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "rota: error: no module 'boto3'; pip install 'rota[aws]' brings it\n"

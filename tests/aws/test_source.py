@@ -121,3 +121,15 @@ def test_places_that_hold_no_source(tmp_path: Path) -> None:
     (tmp_path / "two/link").symlink_to(tmp_path / "empty")
     with pytest.raises(InvalidError, match="no symbolic link"):
         read_directory(tmp_path / "two")
+
+
+def test_what_cannot_be_read_or_is_too_large_is_refused(tmp_path: Path) -> None:
+    lay(tmp_path, handler=PLAIN)
+    (tmp_path / "gone.json").symlink_to(tmp_path / "absent")
+    with pytest.raises(InvalidError, match=r"gone\.json' is not allowed; .* links that lead to a file"):
+        read_directory(tmp_path)
+    (tmp_path / "gone.json").unlink()
+    with (tmp_path / "huge.bin").open("wb") as file:
+        file.truncate(251 * 1024 * 1024)
+    with pytest.raises(InvalidError, match="at most 262,144,000 bytes, dependencies included"):
+        read_directory(tmp_path)

@@ -7,6 +7,11 @@ import io
 import zipfile
 from collections.abc import Mapping
 
+UNZIPPED_LIMIT = 250 * 1024 * 1024
+"""Bytes of all files that Lambda loads for one function."""
+UPLOAD_LIMIT = 50 * 1024 * 1024
+"""Bytes of a zip that Lambda takes in a request, and not from a bucket."""
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 _UNIX = 3
 _FILE, _PROGRAM = 0o100644 << 16, 0o100755 << 16

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from rota.aws.archive import digest_of, make_archive
+from rota.aws.archive import UNZIPPED_LIMIT, UPLOAD_LIMIT, digest_of, make_archive
 from rota.aws.installed import copy_installed
 from rota.aws.platform import Platform
 from rota.aws.source import Source
@@ -28,10 +28,6 @@ ROTA_NEEDS: tuple[str, ...] = ("aws-lambda-powertools", "httpcore", "httpx", "ms
 """The distributions that rota's handlers import in Lambda, besides boto3, without those that these need in turn."""
 PROVIDED = frozenset({"boto3", "botocore", "s3transfer"})
 """Distributions that Lambda's Python has already."""
-UNZIPPED_LIMIT = 250 * 1024 * 1024
-"""Bytes of all files that Lambda loads for one function."""
-UPLOAD_LIMIT = 50 * 1024 * 1024
-"""Bytes of a zip that Lambda takes in a request, and not from a bucket."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Faces and engines of a machine of one's own, which nothing in Lambda imports.

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from rota.aws.archive import UNZIPPED_LIMIT
 from rota.core.errors import InvalidError, NotFoundError
 
 _NOT_CODE = {"__pycache__", "node_modules", "venv"}
@@ -50,7 +51,7 @@ def read_module(path: Path) -> Source:
     imports: set[str] = set()
     waiting = [place]
     while waiting:
-        found = dict(_walk(waiting.pop(), place.parent))
+        found = _gather(waiting.pop(), place.parent)
         files |= found
         words = _imports_of(found)
         for word in sorted(words - imports):
@@ -66,7 +67,7 @@ def read_directory(path: Path) -> Source:
     if (path / "__init__.py").is_file():
         return read_module(path)
     place = path.resolve()
-    files = dict(_walk(place, place))
+    files = _gather(place, place)
     modules = sorted(name.removesuffix(".py") for name in files if name.endswith(".py") and "/" not in name)
     if not modules:
         raise InvalidError("directory", str(path), "a directory with at least one Python file")
@@ -108,17 +109,34 @@ def choose_handler(source: Source, handler: str | None = None) -> str:
     raise InvalidError("handler", f"{module}.{wanted[0]}", f"{name} must have {sought}; it defines: {said}")
 
 
-def _walk(path: Path, root: Path) -> Iterator[tuple[str, bytes]]:
-    """The files at or under `path`, by their names from `root`; nothing hidden, compiled or installed."""
+def _gather(path: Path, root: Path) -> dict[str, bytes]:
+    """The contents of the files at or under `path`, by their names from `root`. What can be no bundle is not read."""
+    files = list(_walk(path))
+    size = sum(file.stat().st_size for file in files)
+    if size > UNZIPPED_LIMIT:
+        allowed = f"at most {UNZIPPED_LIMIT:,} bytes, dependencies included"
+        raise InvalidError("directory" if path.is_dir() else "file", f"{path}: {size:,} bytes", allowed)
+    try:
+        return {file.relative_to(root).as_posix(): file.read_bytes() for file in files}
+    except OSError as error:
+        raise InvalidError("file", error.filename, f"what can be read ({error.strerror})") from None
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    """The files at or under `path`; nothing hidden, compiled or installed."""
     if path.is_file():
-        yield path.relative_to(root).as_posix(), path.read_bytes()
+        yield path
         return
     for child in sorted(path.iterdir()):
         if child.name.startswith(".") or child.name in _NOT_CODE or child.suffix == ".pyc":
             continue
         if child.is_dir() and child.is_symlink():
             raise InvalidError("directory", str(child), "no symbolic link to a directory within the source")
-        yield from _walk(child, root)
+        if not child.is_dir() and not child.is_file():
+            raise InvalidError(
+                "file", str(child), "files and directories within the source, and links that lead to a file"
+            )
+        yield from _walk(child)
 
 
 def _beside(folder: Path, word: str) -> list[Path]:
