@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rota.core.batch import BatchRun
     from rota.core.estimate import Estimate
     from rota.core.outcome import Result
+    from rota.core.receipt import Receipt
     from rota.embedded.batch.foreground import Foreground
     from rota.embedded.batch.sampling import Plan
     from rota.embedded.serving import Serving
@@ -276,6 +277,14 @@ def _calls(
         HttpTarget: http,
         **dict.fromkeys((LambdaTarget, SqsTarget, StepFunctionsTarget), aws),
     }
+
+
+def verified(path: str) -> tuple[Receipt, list[str]]:
+    """The receipt in a file, or the latest in a directory, and everything that is wrong with its batch run."""
+    from rota.connectors.manifest import read_receipt
+    from rota.connectors.verifying import verify_manifest
+
+    return read_receipt(Path(path)), verify_manifest(Path(path))
 
 
 def plan_batch(run: BatchRun, app: App) -> Plan:

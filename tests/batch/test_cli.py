@@ -63,6 +63,14 @@ def test_from_start_to_redrive_without_a_server(shell: Shell) -> None:
     again = shell.json("redrive", run["id"], "--group", "1", "--app", "shop.py")
     assert (again["succeeded"], again["failed"], again["version"]) == (200, 0, 2)
     assert shell.json("verify", run["id"])["problems"] == []
+    place = f"out/{run['id']}"
+    for path in (place, f"{place}/", f"{place}/receipt.json", f"{place}/receipt.v2.json"):
+        assert shell.json("verify", path, "--url", "sqlite:///nowhere.db") == {
+            "batch_run": run["id"],
+            "root": (run if path.endswith("receipt.json") else again)["root"],
+            "problems": [],
+        }
+    assert not (shell.root / "nowhere.db").exists()
     part = next((shell.root / "out" / run["id"]).glob("part-*"))
     part.write_text(part.read_text().replace("1", "2"))
     assert "was altered" in shell.rota("verify", run["id"], code=1)
@@ -117,6 +125,8 @@ def test_what_is_left_to_a_server_waits(shell: Shell) -> None:
         (("start", "orders", "--app", "shop.py", "--sample", "0"), 2, "sample"),
         (("show", "orders"), 2, "run id"),
         (("show", "orders@2026-01-01T00:00:00Z"), 1, "no batch run"),
+        (("verify", "orders"), 2, "run id"),
+        (("verify", "nowhere/at/all"), 1, "no receipt"),
         (("redrive", "orders@2026-01-01T00:00:00Z"), 1, "no batch run"),
     ],
 )

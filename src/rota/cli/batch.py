@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -318,18 +319,33 @@ def _said(run: BatchRun, json: bool) -> None:
 
 
 @group.command()
-def verify(id: BatchRunId, url: Url = DEFAULT_URL, json: Json = False) -> None:
+def verify(
+    id: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A batch run's id, or the path of its receipt or of that one's directory.",
+            show_default=False,
+        ),
+    ],
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
     """Prove from manifest and results alone that nothing is lost, doubled or altered."""
-    with connect(url) as client:
-        problems = client.batches.verify(id)
-        run = client.batches.get(id)
+    if "/" in id or ("@" not in id and Path(id).exists()):
+        place = id
+    else:
+        with connect(url) as client:
+            place = client.batches.receipt(id)
+    receipt, problems = wiring.verified(place)
     if json:
-        print_json({"batch_run": id, "root": run.root, "problems": problems})
+        print_json({"batch_run": receipt.run, "root": receipt.root, "problems": problems})
     else:
         for problem in problems:
             say(problem)
         if not problems:
-            say(f"{id} is whole: {amount(run.counts.items)} items, {amount(run.results)} results, root {run.root}")
+            counted = f"{amount(receipt.counts.items)} items, {amount(receipt.results)} results"
+            say(f"{receipt.run} is whole: {counted}, root {receipt.root}")
     if problems:
         raise typer.Exit(1)
 

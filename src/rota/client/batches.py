@@ -179,7 +179,11 @@ class Batches:
 
     def verify(self, id: str) -> builtins.list[str]:
         """Everything that is wrong with a finished batch run, from its files alone; an empty list proves it whole."""
+        return verify_manifest(Path(self.receipt(id)))
+
+    def receipt(self, id: str) -> str:
+        """The directory that holds manifest and receipt; NotFoundError if there are none yet."""
         run = self.get(id)
         if not run.manifest:
             raise NotFoundError("receipt", id, f"the batch run is {run.shown_state} and has written none")
-        return verify_manifest(Path(run.manifest))
+        return run.manifest
