@@ -110,6 +110,8 @@ def test_what_names_nothing_is_refused(text: str, field: str) -> None:
         (MACHINE, "us-gov-west-1"),
         (QUEUE, "eu-central-1"),
         (f"https://vpce-1a.sqs.us-east-1.vpce.amazonaws.com/{ACCOUNT}/a", "us-east-1"),
+        (f"https://sqs-fips.us-east-1.amazonaws.com/{ACCOUNT}/a", "us-east-1"),
+        (f"https://us-west-2.queue.amazonaws.com/{ACCOUNT}/a", "us-west-2"),
         ("http://127.0.0.1:4700/000000000000/a", None),
         ("report", None),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -114,6 +115,17 @@ def test_without_credentials_there_is_one_clear_error(clients: Clients, monkeypa
     error = failure(clients)
     assert not error.transient
     assert "AWS_ACCESS_KEY_ID" in str(error)
+
+
+def test_credentials_may_come_later(
+    endpoint: Endpoint, clients: Clients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    failure(clients)
+    (tmp_path / "credentials").write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    endpoint.reply = answering(200, b"7")
+    assert LambdaCall(clients)(run_of(LambdaTarget("report"))) == b"7"
 
 
 def test_an_unknown_profile_is_final(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,8 @@ _MACHINE = re.compile(
     _ARN.format(service="states") + r"stateMachine:[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/]{1,80}(?::[A-Za-z0-9_.-]{1,80})?"
 )
 _GROUP = re.compile(r"[!-~]{1,128}")
-_HOST_REGION = re.compile(r"(?:^|\.)(?:sqs\.)([a-z]{2,}(?:-[a-z]+)+-\d+)\.")
+_REGION = r"[a-z]{2,}(?:-[a-z]+)+-\d+"
+_HOST_REGION = re.compile(rf"(?:^|\.)sqs(?:-fips)?\.({_REGION})\.|^({_REGION})\.queue\.amazonaws\.")
 
 
 def check_function(function: object) -> None:
@@ -65,7 +66,7 @@ def region_of(name: str) -> str | None:
     if name.startswith("arn:"):
         return name.split(":")[3]
     found = _HOST_REGION.search(urlsplit(name).hostname or "") if "//" in name else None
-    return found[1] if found else None
+    return (found[1] or found[2]) if found else None
 
 
 def _is_queue_arn(queue: str) -> bool:

@@ -88,7 +88,7 @@ class Clients:
         key = (service, region, once)
         with self._lock:
             if key not in self._made:
-                self._session = self._session or boto3.session.Session()
+                self._session = self._session or _session()
                 self._made[key] = self._make(self._session, service, region, once)
             return self._made[key]
 
@@ -112,6 +112,14 @@ class Clients:
             for made in self._made.values():
                 made.close()
             self._made.clear()
+
+
+def _session() -> boto3.session.Session:
+    """A session with credentials. One without is not kept: they may be there the next time."""
+    session = boto3.session.Session()
+    if session.get_credentials() is None:
+        raise NoCredentialsError
+    return session
 
 
 @contextmanager
