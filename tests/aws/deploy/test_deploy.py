@@ -112,7 +112,7 @@ def test_a_bucket_that_is_named_must_be_there(log: Log, shop: Synthesis) -> None
 
 def test_an_unknown_parameter_is_refused_before_anything_is_uploaded(log: Log, shop: Synthesis) -> None:
     with pytest.raises(InvalidError, match="one of Memory, WorkerMemory"):
-        log.deployer().plan("shop", shop, {"Memroy": "512"})
+        log.deployer().plan("shop", shop, {"Memories": "512"})
     assert boto3.client("s3").list_buckets()["Buckets"] == []
 
 

@@ -85,7 +85,7 @@ def test_bad_input_is_one_line(rota: Command, tmp_path: Path) -> None:
     assert "one of 3.11" in rota.refused(["synth", MODULE, "--python", "2.7"])
     assert "a directory" in rota.refused(["synth", MODULE, "--installed", "-o", str(tmp_path / "taken")])
     assert "NAME=VALUE" in rota.refused(["deploy", MODULE, "--set", "Memory"])
-    assert "one of Memory" in rota.refused(["deploy", MODULE, "--set", "Memroy=512"])
+    assert "one of Memory" in rota.refused(["deploy", MODULE, "--set", "Memories=512"])
     assert "one value for Memory" in rota.refused(["deploy", MODULE, "--set", "Memory=512", "--set", "Memory=256"])
     assert "beginning with a letter" in rota.refused(["deploy", MODULE, "--installed", "--stack", "1st"])
     assert "at most 67" in rota.refused(["deploy", MODULE, "--installed", "--stack", "x" * 70])

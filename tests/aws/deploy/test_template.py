@@ -201,7 +201,7 @@ def test_queues_whose_names_are_alike_stay_apart() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("Memroy", "512", "DispatcherTimeout"),
+        ("Memories", "512", "DispatcherTimeout"),
         ("Memory", "64", "from 128 to 10240"),
         ("Memory", "much", "from 128 to 10240"),
         ("FeederPeriod", "4", "one of 1, 2, 3, 5"),
