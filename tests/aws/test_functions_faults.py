@@ -119,6 +119,14 @@ def test_a_role_that_lambda_does_not_know_yet_is_waited_for(aws: Emulator) -> No
     assert slept[:4] == sorted(slept[:4])
 
 
+def test_a_given_role_that_lambda_cannot_take_on_is_not_waited_for(aws: Emulator) -> None:
+    unready = Unready(client("lambda", endpoint_url=aws.url), refusals=9)
+    functions = Functions(lambda _: unready, sleep=lambda _: pytest.fail("it waited"))
+    with pytest.raises(RotaError, match=r"lambda:CreateFunction failed: The role .* cannot be assumed by Lambda"):
+        functions.create("greet", read_text(GREET), Options(role="arn:aws:iam::000000000000:role/orders"))
+    assert unready.refusals == 8
+
+
 def test_throttled_calls_are_tried_again(functions: Functions, aws: Emulator) -> None:
     throttled = Fault(times=2, code="TooManyRequestsException", status=429)
     aws.faults({"lambda.CreateFunction": throttled, "lambda.PublishVersion": throttled})

@@ -45,6 +45,7 @@ from rota.core.errors import ConflictError, ExistsError, InvalidError, NotFoundE
 _MEMORY, _TIMEOUT = 256, 60
 _WAITS = 120
 _LONGEST_WAIT = 2.0
+_TRIES_OF_A_ROLE = 20  # half a minute
 
 Change = Literal["created", "updated", "unchanged"]
 
@@ -98,9 +99,11 @@ class Functions:
             return self._change(found, source, options, handler, requirements)
         platform = _platform(options.architecture or "arm64", options.runtime or f"python{own_python()}")
         bundle = self._bundle(source, platform, requirements)
+        request = self._create_request(name, bundle, platform, handler, options)
         role, made = (options.role, False) if options.role else self._role(name)
+        request["Role"] = role
         try:
-            self._create(name, bundle, platform, handler, role, options)
+            self._create(request, tries=_TRIES_OF_A_ROLE if made else 1)
         except BaseException:
             if made:
                 remove_role(self._client("iam"), self._client("logs"), name)
@@ -210,13 +213,14 @@ class Functions:
     def _role(self, name: str) -> tuple[str, bool]:
         return ensure_role(self._client("iam"), self._client("logs"), name)
 
-    def _create(self, name: str, bundle: Bundle, platform: Platform, handler: str, role: str, options: Options) -> None:
-        request = {
+    def _create_request(
+        self, name: str, bundle: Bundle, platform: Platform, handler: str, options: Options
+    ) -> dict[str, Any]:
+        return {
             "FunctionName": name,
             "Runtime": platform.runtime,
             "Architectures": [platform.architecture],
             "Handler": handler,
-            "Role": role,
             "Code": {"ZipFile": bundle.data},
             "MemorySize": options.memory or _MEMORY,
             "Timeout": options.timeout or _TIMEOUT,
@@ -224,8 +228,11 @@ class Functions:
             "Environment": {"Variables": options.environment or {}},
             "Tags": {OWNED: name},
         }
-        with translating("lambda", function=name):
-            for pause in self._pauses():
+
+    def _create(self, request: dict[str, Any], *, tries: int) -> None:
+        """tries: how often a role that Lambda cannot take on is tried; more than once only if it is new."""
+        with translating("lambda", function=request["FunctionName"]):
+            for pause in self._pauses(tries):
                 try:
                     self._client("lambda").create_function(**request)
                     return
@@ -291,9 +298,9 @@ class Functions:
                 self._sleep(pause)
         raise RotaError(f"function {name!r} is not ready after minutes; rota function show says more", function=name)
 
-    def _pauses(self) -> Iterator[float | None]:
+    def _pauses(self, tries: int = _WAITS) -> Iterator[float | None]:
         """Seconds to wait after each try; None after the last."""
-        for attempt in range(_WAITS):
+        for attempt in range(tries - 1):
             yield min(0.1 * 1.5**attempt, _LONGEST_WAIT)
         yield None
 
