@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +87,24 @@ def test_without_a_server_the_command_says_what_one_would_log(shell: Shell) -> N
     warned = [line for line in done.stderr.splitlines() if "WARNING rota.batch" in line]
     assert warned
     assert all("a worker died (exit status 7)" in line for line in warned)
+
+
+def test_on_a_terminal_there_is_a_bar_and_room_for_warnings(shell: Shell) -> None:
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "rota", "batch", "start", "graves", "--app", "shop.py", "--json"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "150"}
+    process = subprocess.Popen(command, cwd=shell.root, stdout=subprocess.PIPE, stderr=end, env=environment)
+    os.close(end)
+    shown = b""
+    with suppress(OSError):  # that is how a terminal ends of which nobody holds the other side
+        while data := os.read(terminal, 1 << 16):
+            shown += data
+    os.close(terminal)
+    answer, _ = process.communicate(timeout=60)
+    assert json.loads(answer)["failed"] == 1
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    assert re.search(r"graves@\S+ (pending|running).* items", text)
+    assert re.search(r"^[^\n]*WARNING rota.batch: graves@\S+: a worker died \(exit status 7\)", text, re.MULTILINE)
 
 
 def test_a_failed_batch_run_is_exit_code_1(shell: Shell) -> None:

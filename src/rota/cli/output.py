@@ -29,10 +29,17 @@ _STYLES = {
 }
 
 
+class _StderrHandler(logging.Handler):
+    """Writes to what stderr is at the time: a progress bar puts itself there, and makes room for lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(self.format(record) + "\n")
+
+
 def log_to_stderr(level: str) -> None:
     """Show what the engine logs from this level on."""
     logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        handlers=[_StderrHandler()], level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
 
 
