@@ -27,13 +27,17 @@ class DynamoStores:
     runs: DynamoRuns
 
 
-@pytest.fixture
-def dynamodb(aws: Emulator) -> Any:
-    return client("dynamodb")
+@pytest.fixture(scope="session")
+def dynamodb(emulator: Emulator) -> Any:
+    """One client for all: making one takes longer than most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in emulator.environment().items():
+            patch.setenv(name, value)
+        yield client("dynamodb")
 
 
 @pytest.fixture
-def make_table(dynamodb: Any) -> Callable[[], Table]:
+def make_table(dynamodb: Any, aws: Emulator) -> Callable[[], Table]:
     def make() -> Table:
         name = f"rota-{next(_number)}"
         create_table(dynamodb, name)

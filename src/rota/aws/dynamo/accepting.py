@@ -25,7 +25,7 @@ from rota.aws.dynamo.items import Delete, Item, Put, Value, Write, change, key_o
 from rota.aws.dynamo.keys import Key, dead_key, ledger_key
 from rota.aws.dynamo.places import Places
 from rota.aws.dynamo.rows import FREE, RowWriter, is_open, key_of_run
-from rota.aws.dynamo.table import TRANSACTION, TRANSACTION_BYTES, Refused, Table
+from rota.aws.dynamo.table import TRANSACTION, TRANSACTION_BYTES, RefusedError, Table
 from rota.core.errors import ExistsError, RotaError
 from rota.core.run import Run, RunKey
 
@@ -95,7 +95,7 @@ class Accepting:
             self._table.put_all(writing.before)
             try:
                 self._table.transact(writing.writes)
-            except Refused as refused:
+            except RefusedError as refused:
                 if any(_is_mine(writing.writes[number], item) for number, item in refused.failed.items()):
                     return
             else:

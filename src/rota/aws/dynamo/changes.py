@@ -33,7 +33,7 @@ from rota.aws.dynamo.keys import (
 from rota.aws.dynamo.parts import Parts
 from rota.aws.dynamo.rows import INLINE, is_open, large, token
 from rota.aws.dynamo.schedule_rows import DEFINED, active_tick, definition_fields, state_fields, state_from, tick_fields
-from rota.aws.dynamo.table import Refused
+from rota.aws.dynamo.table import RefusedError
 from rota.core.errors import StoreBusyError
 from rota.core.run import Run, RunKey
 from rota.core.schedule import Change, State, TickRow
@@ -165,7 +165,7 @@ class Changes:
         writes: list[Write] = [change(schedule_key(rows.schedule_id), sets, removes, when=when, values=values)]
         try:
             self._table.transact([*writes, *self._around(change_, item), *made.writes])
-        except Refused:
+        except RefusedError:
             return False
         return True
 
@@ -233,7 +233,7 @@ class Changes:
         )
         try:
             self._table.transact([step, *made.writes])
-        except Refused:
+        except RefusedError:
             return
 
     def _writing(

@@ -30,7 +30,7 @@ from rota.aws.dynamo.rows import (
     runs_from,
     token,
 )
-from rota.aws.dynamo.table import Refused, Table
+from rota.aws.dynamo.table import RefusedError, Table
 from rota.core.errors import StoreBusyError
 from rota.core.run import Outcome, Run, RunKey, Settlement
 
@@ -147,7 +147,7 @@ class Endings:
             writes += self._beside(settlement, item, dead=dead)
             try:
                 self._table.transact(writes)
-            except Refused:
+            except RefusedError:
                 continue
             if dead:
                 self._keep_blob(item)
@@ -268,7 +268,7 @@ class Endings:
                 writes += [group.write(after), *group.others(after, [key.scheduled for key in items])]
             try:
                 self._table.transact(writes)
-            except Refused:
+            except RefusedError:
                 continue
             return list(items)
         raise crowded(keys[0])
@@ -311,7 +311,7 @@ class Endings:
             writes.append(change(key_of(item), sets, gone, when="#by = :seen", values={"seen": item["by"]}))
             try:
                 self._table.transact(writes)
-            except Refused:
+            except RefusedError:
                 continue
             return True
         raise crowded(key)
@@ -329,7 +329,7 @@ class Endings:
         forget = change(key_of(item), {"expires": expires, "by": token()}, ("dead",), when="attribute_exists(#dead)")
         try:
             self._table.transact([forget, Delete(dead_key(key))])
-        except Refused:
+        except RefusedError:
             return False
         name = text_of(item, "blob")
         if name:

@@ -1,8 +1,8 @@
 """The open runs of one schedule, changed together.
 
 They are listed in the schedule's item under a revision, which every change of the list raises, so of two changes at
-once one finds that it must begin again (`Refused`). The list may name runs that are finished; whoever changes it reads
-those that may be, and leaves them out.
+once one finds that it must begin again (`RefusedError`). The list may name runs that are finished; whoever changes it
+reads those that may be, and leaves them out.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     T#{generation}.{shard}#{hour}       {time}#{id}#{scheduled}         a run; its state changes where it lies
                                         {due}#{id}#{scheduled}          a signpost: the run is due then instead
                                         {at}#{id}#tick{version}         the next tick of a schedule
-    D                                   {hour}#{generation}             hours in use, so that nobody looks into empty ones
+    D                                   {hour}#{generation}             hours in use: empty ones are not looked into
     S#{id}                              S                               a schedule, its state, and its open runs
     I#{bucket}                          {id}                            ids of schedules, in order
     L#{id}                              {time}                          tick ledger of a schedule, and which runs it had

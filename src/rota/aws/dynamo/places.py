@@ -78,6 +78,12 @@ class Places:
             self._asked = now
         return self._known
 
+    def learn(self, item: Item) -> tuple[Generation, ...]:
+        """Take over the item of the generations, which was just read."""
+        self._known = _decoded(item)
+        self._asked = self._clock.now()
+        return self._known
+
     def _read(self) -> tuple[Generation, ...]:
         item = self._table.get([GENERATIONS]).get(GENERATIONS)
         if item is None:

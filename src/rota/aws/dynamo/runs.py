@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-
 from rota.aws.dynamo.items import Check, Delete, Item, Update, Value, change, key_of, text_of
 from rota.aws.dynamo.keys import (
     Key,
@@ -38,7 +37,7 @@ from rota.aws.dynamo.rows import (
     runs_from,
     token,
 )
-from rota.aws.dynamo.table import Refused, Table
+from rota.aws.dynamo.table import RefusedError, Table
 from rota.core.run import Claim, DeadLetter, Run, RunKey, RunRecord, Settlement
 from rota.ports.clock import Clock
 from rota.ports.runs import RunQuery
@@ -135,7 +134,7 @@ class DynamoRuns:
         ]
         try:
             self._table.transact([self._endings.cancelling(item, now), *fences])
-        except Refused:
+        except RefusedError:
             return False
         return True
 

@@ -32,7 +32,7 @@ from rota.aws.dynamo.schedule_rows import (
     stored_from,
     tick_from,
 )
-from rota.aws.dynamo.table import TRANSACTION, Refused, Table
+from rota.aws.dynamo.table import TRANSACTION, RefusedError, Table
 from rota.core.errors import ExistsError, RotaError
 from rota.core.firing import OpenRuns
 from rota.core.run import RunKey
@@ -100,7 +100,7 @@ class DynamoSchedules:
         while True:
             try:
                 self._table.transact(writes)
-            except Refused as refused:
+            except RefusedError as refused:
                 for number, item in sorted(refused.failed.items()):
                     if exists(item):
                         raise ExistsError("schedule", names[number]) from None

@@ -70,7 +70,7 @@ class Answer(NamedTuple):
     item: Item | None
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A transaction whose conditions do not hold; nothing of it was written. failed: the number of each write whose
     condition failed, with what lay there."""
 
@@ -130,17 +130,18 @@ class Table:
         method = {Put: "put_item", Update: "update_item", Delete: "delete_item"}[type(write)]
         try:
             answer = self._call(method, **write_arguments(write), ReturnValues=returns)
-        except _ConditionFailed as failed:
-            return Answer(False, failed.item)
-        return Answer(True, decode_item(answer["Attributes"]) if "Attributes" in answer else None)
+        except _ConditionFailedError as failed:
+            return Answer(done=False, item=failed.item)
+        attributes = answer.get("Attributes")
+        return Answer(done=True, item=decode_item(attributes) if attributes else None)
 
     def transact(self, writes: Sequence[Write]) -> None:
-        """All of it or nothing; Refused if a condition does not hold. A single write costs half of what it would cost
-        in a transaction, so it is made without one."""
+        """All of it or nothing; RefusedError if a condition does not hold. A single write costs half of what it would
+        cost in a transaction, so it is made without one."""
         if len(writes) == 1 and isinstance(writes[0], Put | Update | Delete):
             answer = self.write(writes[0])
             if not answer.done:
-                raise Refused({0: answer.item})
+                raise RefusedError({0: answer.item})
             return
         kinds = {Put: "Put", Update: "Update", Delete: "Delete"}
         items = [
@@ -263,7 +264,7 @@ class Table:
             code = code_of(error)
             if code == "ConditionalCheckFailedException":
                 lay = error.response.get("Item")
-                raise _ConditionFailed(decode_item(lay) if lay else None) from None
+                raise _ConditionFailedError(decode_item(lay) if lay else None) from None
             if code == "TransactionCanceledException":
                 reasons = error.response.get("CancellationReasons", [])
                 self._cancelled(error, reasons)
@@ -282,7 +283,7 @@ class Table:
             if reason.get("Code") == "ConditionalCheckFailed"
         }
         if failed:
-            raise Refused(failed) from None
+            raise RefusedError(failed) from None
         if not any(reason.get("Code") in _BUSY for reason in reasons):
             raise self._error(error) from error
 
@@ -309,7 +310,7 @@ class Table:
             self._sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - so that those who collided part
 
 
-class _ConditionFailed(Exception):
+class _ConditionFailedError(Exception):
     def __init__(self, item: Item | None) -> None:
         super().__init__("the condition does not hold")
         self.item = item
