@@ -15,6 +15,7 @@ from rota.testing.emulator.patches import (
     queues,
     schedules,
     stepfunctions,
+    tables,
 )
 
 
@@ -29,6 +30,7 @@ def mend(counts: Counts, faults: Faults) -> None:
     sqs._HANDLERS.update({action: getattr(sqs, name) for action, name in actions.items()})
     event_sources.mend(counts)
     cloudformation.mend()
+    tables.mend()
     stepfunctions.mend()
     maps.mend()
     schedules.mend()
