@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from rota.core.completion import Mark
+from rota.core.receipt import Counts, Part
 
 FAN_OUT = 200
 """Members of a node: their set and the sums stay below 1 KB, which is one write unit of DynamoDB."""
@@ -62,19 +62,12 @@ class Sums(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True):
 NOTHING = Sums()
 
 
-def sums_of(mark: Mark) -> Sums:
-    """What one mark says."""
-    counts = mark.counts
-    return Sums(
-        1,
-        counts.items,
-        counts.succeeded,
-        counts.failed,
-        counts.skipped,
-        sum(part.items for part in mark.parts),
-        sum(part.bytes for part in mark.parts),
-        mark.retries,
-    )
+def sums_of(counts: Counts, parts: Iterable[Part], retries: int) -> Sums:
+    """What the mark of one chunk says."""
+    results = size = 0
+    for part in parts:
+        results, size = results + part.items, size + part.bytes
+    return Sums(1, counts.items, counts.succeeded, counts.failed, counts.skipped, results, size, retries)
 
 
 class Node(NamedTuple):

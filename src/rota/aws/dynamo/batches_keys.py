@@ -18,7 +18,7 @@ whole batch run; what is written for each batch run goes to partitions that are 
 
 from __future__ import annotations
 
-from rota.aws.dynamo.keys import Key, falling_text, falling_time, hour_of, text_time, time_text
+from rota.aws.dynamo.keys import Key, falling_text, falling_time, hour_end, hour_of, text_time, time_text
 from rota.core.batch import BatchKey
 from rota.core.ledger_tree import FAN_OUT, Node
 
@@ -37,6 +37,11 @@ def month_of(created: int) -> str:
 
 def month_partition(month: str) -> str:
     return f"{MONTHS}#{month}"
+
+
+def month_end(month: str) -> int:
+    """The first instant after it, epoch ms."""
+    return hour_end((int(month) + 1) * _MONTH_HOURS - 1)
 
 
 def header_sort(key: BatchKey) -> str:

@@ -17,7 +17,7 @@ from rota.aws.dynamo.batches_failures import Failures
 from rota.aws.dynamo.batches_keys import header_key, row_key
 from rota.aws.dynamo.batches_rows import Row, Step, marked, recut, row_item, row_of, standing_of, stands
 from rota.aws.dynamo.items import Put, Update, change
-from rota.aws.dynamo.table import Refused, Table
+from rota.aws.dynamo.table import RefusedError, Table
 from rota.aws.dynamo.tree import Trees
 from rota.core.batch import BatchKey
 from rota.core.chunk import Chunk
@@ -117,7 +117,7 @@ class Marks:
         total: Update = change(header_key(key), {}, adds=adds, when="attribute_exists(#pk)")
         try:
             self._table.transact([put, total])
-        except Refused as refused:
+        except RefusedError as refused:
             if 0 not in refused.failed:
                 raise NotFoundError("batch run", key.id) from None
             return row_of(refused.failed[0])

@@ -13,7 +13,7 @@ import msgspec
 
 from rota.aws.dynamo.batches_keys import header_key, page_key
 from rota.aws.dynamo.items import Item, Put, Update, Write, bytes_of, number_of
-from rota.aws.dynamo.table import Refused, Table
+from rota.aws.dynamo.table import RefusedError, Table
 from rota.core.batch import BatchKey
 from rota.core.chunk import Chunk
 from rota.core.errors import NotFoundError, StoreBusyError
@@ -86,7 +86,7 @@ class Pages:
             values = {"planned": len(added), "expected": expected}
             try:
                 self._table.transact([*writes, Update(header_key(key), do, values, "attribute_exists(#pk)")])
-            except Refused as refused:
+            except RefusedError as refused:
                 if len(writes) in refused.failed:
                     raise NotFoundError("batch run", key.id) from None
             else:
