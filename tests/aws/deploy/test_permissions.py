@@ -13,6 +13,7 @@ from tests.aws.deploy.planning import plan_of, template_of
 import rota
 from rota.aws.stack.functions import FUNCTIONS
 from rota.aws.stack.statements import ACTIONS, APART, PERMISSIONS, WITHIN, WITHOUT_RESOURCE, actions_of, resources
+from rota.core.errors import InvalidError
 
 Json = dict[str, Any]
 TEMPLATE = template_of(app)
@@ -142,3 +143,15 @@ def test_extra_targets_are_a_policy_that_is_there_only_if_asked_for(parameter: s
     assert policy["Condition"] == f"Has{parameter}"
     (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Resource"] == {"Ref": parameter}
+
+
+@pytest.mark.parametrize(("target", "room"), [("lambda:function-number-{}", 60), ("queue:queue-number-{}", 20)])
+def test_more_targets_than_a_policy_can_name_are_refused(target: str, room: int) -> None:
+    many = rota.App("many")
+    for number in range(room):
+        many.schedule(f"s{number}", rota.Every("5m"), target.format(number))
+    template_of(many)
+    for number in range(room, 3 * room):
+        many.schedule(f"s{number}", rota.Every("5m"), target.format(number))
+    with pytest.raises(InvalidError, match="fewer queues and targets"):
+        template_of(many)

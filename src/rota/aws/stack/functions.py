@@ -8,7 +8,7 @@ import msgspec
 
 from rota.aws.stack.parameters import looked_up, only_if
 from rota.aws.stack.plan import StackPlan
-from rota.aws.stack.statements import Role, arn, statements
+from rota.aws.stack.statements import Role, arn, check_length, statements
 from rota.aws.stack.suppress import on_purpose
 
 Json = dict[str, Any]
@@ -124,6 +124,7 @@ def _logs(name: str) -> Json:
 
 
 def _role(function: Function, plan: StackPlan) -> Json:
+    check_length(function.role, plan)
     document = {"Version": "2012-10-17", "Statement": statements(function.role, plan, f"{function.role}Logs")}
     properties: Json = {
         "Description": function.about,

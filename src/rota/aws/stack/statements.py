@@ -12,7 +12,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
 from rota.aws.stack.plan import StackPlan, execution_arns
+from rota.core.errors import InvalidError
 
 Json = dict[str, Any]
 Role = Literal["Feeder", "Dispatcher", "Worker", "AdHoc", "DeadLetters", "Client"]
@@ -26,6 +29,13 @@ class Permission(NamedTuple):
     on: str
     why: str
 
+
+_HERE = "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:"
+_LONGEST_POLICY = {"Client": 6_000}
+"""Characters: IAM allows 6,144 in a policy that is attached, and 10,240 for all that is written into a role."""
+_LONGEST_IN_ROLE = 10_000
+_ARN_MORE = 60
+"""Characters that the ARN of a queue has beyond what the template says for it."""
 
 ACTIONS: Mapping[str, tuple[str, ...]] = {
     "dynamodb:TransactWriteItems": (
@@ -45,6 +55,7 @@ WITHOUT_RESOURCE: Mapping[str, str] = {
 }
 WITHIN: Mapping[str, str] = {
     "payloads": "payloads over the limit of SQS get names of their own, all under payloads/ in the stack's bucket",
+    "stack": "whoever asks for a stack by its name does not know the id that its ARN ends in",
     "executions": "an execution is named after the run that started it; the state machine is named in full",
 }
 
@@ -121,9 +132,18 @@ PERMISSIONS: Mapping[Role, tuple[Permission, ...]] = {
     "Client": (
         Permission("cloudformation", ("DescribeStacks",), "stack", "find the table and the queues by the stack's name"),
         _STORE,
-        *_HAND_OVER,
+        Permission("sqs", ("SendMessage", "SendMessageBatch"), "dispatch", "hand what is due to the dispatcher"),
+        Permission("sqs", ("SendMessage", "SendMessageBatch"), "work", "hand tasks and batches to the worker"),
+        Permission(
+            "sqs", ("SendMessage", "SendMessageBatch"), "targets.sqs", "one-offs go straight to standard queues"
+        ),
+        Permission(
+            "sqs",
+            ("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes"),
+            "queues",
+            "one-offs go straight to the app's own queues, and `rota queue` sends and receives",
+        ),
         _WRITE_PAYLOADS,
-        Permission("sqs", ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"), "queues", "`rota queue receive`"),
     ),
 }
 
@@ -145,7 +165,7 @@ def resources(plan: StackPlan, logs: str | None = None) -> dict[str, list[Any]]:
         "targets.machines": [_said(it) for it in plan.machines],
         "executions": [_said(execution_arns(it)) for it in plan.machines],
         APART: [arn("Feeder")],
-        "stack": [{"Ref": "AWS::StackId"}],
+        "stack": [{"Fn::Sub": f"{_HERE}stack/${{AWS::StackName}}/*"}],
         "*": ["*"],
     }
     found["logs"] = [] if logs is None else [arn(logs)]
@@ -180,6 +200,18 @@ def statements(role: Role, plan: StackPlan, logs: str | None = None, *, apart: b
         for row in PERMISSIONS[role]
         if places[row.on] and (row.on == APART) == apart
     ]
+
+
+def check_length(role: Role, plan: StackPlan) -> None:
+    """InvalidError if the app names more targets than a policy has room for."""
+    most = _LONGEST_POLICY.get(role, _LONGEST_IN_ROLE)
+    used = len(msgspec.json.encode(statements(role, plan))) + _ARN_MORE * len(plan.queues)
+    if used > most:
+        allowed = (
+            f"an app with fewer queues and targets of AWS: the policy for {role} would have {used:,} characters, and "
+            f"IAM allows {most:,}"
+        )
+        raise InvalidError("app", plan.app, allowed)
 
 
 def _sid(row: Permission) -> str:

@@ -14,7 +14,7 @@ from rota.aws.stack.alarms import alarms
 from rota.aws.stack.functions import functions, queue_prefix
 from rota.aws.stack.parameters import conditions, declared_parameters, looked_up, mappings
 from rota.aws.stack.plan import DATA, StackPlan
-from rota.aws.stack.statements import queue_resource, statements
+from rota.aws.stack.statements import check_length, queue_resource, statements
 from rota.aws.stack.storage import storage
 
 Json = dict[str, Any]
@@ -59,6 +59,7 @@ def _repository_name(app: str) -> str:
 
 
 def _client_policy(plan: StackPlan) -> Json:
+    check_length("Client", plan)
     return {
         "Type": "AWS::IAM::ManagedPolicy",
         "Properties": {
