@@ -11,6 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.aws import lambdas
 
+from rota.testing.emulator import Emulator
+from rota.testing.emulator.patches.stepfunctions import with_its_delay
+
 pytestmark = pytest.mark.usefixtures("aws")
 ROLE = "arn:aws:iam::000000000000:role/states"
 
@@ -87,28 +90,35 @@ def test_results_are_written_with_a_manifest() -> None:
     assert [(row["Input"], row["Error"]) for row in read(files["FAILED"][0]["Key"])] == [("2", "Odd")]
 
 
-def retried(**retrier: Any) -> float:
-    """How many seconds an execution took whose function fails three times."""
-    lambdas.create("f", "def handler(event, context):\n    raise ValueError\n")
-    rule = {"ErrorEquals": ["States.ALL"], "MaxAttempts": 3, "IntervalSeconds": 1, "BackoffRate": 3, **retrier}
-    task = {
-        "Type": "Task",
-        "Resource": "arn:aws:lambda:us-east-1:000000000000:function:f",
-        "End": True,
-        "Retry": [rule],
-    }
-    started = time.monotonic()
-    found = run({"StartAt": "T", "States": {"T": task}}, {})
-    assert (found["status"], found["error"]) == ("FAILED", "ValueError")
-    return time.monotonic() - started
+def delays(**retrier: Any) -> list[float]:
+    """What comes between four attempts."""
+    rule = {"IntervalSeconds": 2, "BackoffRate": 3, **retrier}
+    find = with_its_delay(lambda retriers, error, counts: (rule, 0))
+    found = [find([rule], "States.ALL", {0: retries})[0] for retries in range(3)]
+    assert [it["BackoffRate"] for it in found] == [1.0] * 3
+    return [it["IntervalSeconds"] for it in found]
 
 
 def test_the_longest_delay_of_a_retrier_holds() -> None:
-    assert 3 <= retried(MaxDelaySeconds=1) < 13
+    assert delays() == [2, 6, 18]
+    assert delays(MaxDelaySeconds=10) == [2, 6, 10]
+    assert delays(MaxDelaySeconds=1) == [1, 1, 1]
 
 
 def test_jitter_makes_retries_come_sooner() -> None:
-    assert retried(MaxDelaySeconds=2, JitterStrategy="FULL") < 5
+    some = [delays(JitterStrategy="FULL", MaxDelaySeconds=10) for _ in range(50)]
+    assert all(0 <= delay <= longest for found in some for delay, longest in zip(found, (2, 6, 10), strict=True))
+    assert len({tuple(found) for found in some}) == 50
+
+
+def test_a_task_is_retried_as_often_as_its_retrier_says(aws: Emulator) -> None:
+    lambdas.create("f", "def handler(event, context):\n    raise ValueError\n")
+    rule = {"ErrorEquals": ["ValueError"], "MaxAttempts": 2, "IntervalSeconds": 60, "MaxDelaySeconds": 1}
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:f"
+    task = {"Type": "Task", "Resource": arn, "End": True, "Retry": [rule]}
+    found = run({"StartAt": "T", "States": {"T": task}}, {})
+    assert (found["status"], found["error"]) == ("FAILED", "ValueError")
+    assert aws.counts()["internal.lambda.Execute:f"].requests == 3
 
 
 def test_an_input_that_is_too_long_is_refused() -> None:

@@ -14,10 +14,10 @@ _LONGEST = 31_622_400
 
 def mend() -> None:
     """Patch what finds the retrier of an error."""
-    replace(stepfunctions, "_find_matching_retrier", "cb494ae8503c", _with_its_delay)
+    replace(stepfunctions, "_find_matching_retrier", "cb494ae8503c", with_its_delay)
 
 
-def _with_its_delay(find: Any) -> Any:
+def with_its_delay(find: Any) -> Any:
     """Callers multiply interval and backoff themselves: they are given the delay, and a backoff of 1."""
 
     def found(retriers: Any, error: str, counts: dict[int, int]) -> tuple[dict[str, Any] | None, int]:
