@@ -63,6 +63,16 @@ class Accepting:
         else:
             self._in_pages(runs)
 
+    def joining(self, runs: Sequence[Run]) -> list[Write]:
+        """The writes that accept one-offs, for a transaction of the caller's, which is refused if an id is taken; what
+        must be there before them is stored at once."""
+        self._places.prepare(at for run in runs for at in (run.scheduled, run.due))
+        writing = Writing([], [])
+        for run in runs:
+            _add(writing, self.admission(run, None))
+        self._table.put_all(writing.before)
+        return writing.writes
+
     def accept_fresh(self, runs: Sequence[Run]) -> None:
         """Store one-offs whose ids were drawn at random, so that nobody else can have them: 25 to a request, one write
         unit each, and nothing is read."""

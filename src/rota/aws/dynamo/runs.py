@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from rota.aws.dynamo.items import Check, Delete, Item, Update, Value, change, key_of, text_of
+from rota.aws.dynamo.items import Check, Delete, Item, Update, Value, Write, change, key_of, text_of
 from rota.aws.dynamo.keys import (
     Key,
     dead_partitions,
@@ -65,6 +65,10 @@ class DynamoRuns:
         """Store one-offs whose ids nobody else can have, since they were drawn at random: one write unit each, 25 to a
         request, nothing read. A crash in the middle leaves some of them."""
         self._accepting.accept_fresh(runs)
+
+    def joining(self, runs: Sequence[Run]) -> builtins.list[Write]:
+        """The writes that accept one-offs, for a transaction of the caller's, which is refused if an id is taken."""
+        return self._accepting.joining(runs)
 
     def due(self, until: int, limit: int, after: Run | None = None) -> builtins.list[Run]:
         """As the port says, by a walk through every shard: the feeder uses `DynamoFar` instead."""
