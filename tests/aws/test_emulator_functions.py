@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import boto3
@@ -136,6 +137,15 @@ def test_a_function_may_be_killed_in_the_middle(aws: Emulator) -> None:
     kind, error = lambdas.invoke("slow")
     assert (kind, error["errorType"]) == ("Unhandled", "Runtime.ExitError")
     assert lambdas.invoke("slow") == (None, "done")
+
+
+def test_the_clock_of_a_function_may_be_off() -> None:
+    source = "import time\ndef handler(event, context):\n    return time.time(), time.time_ns()\n"
+    lambdas.create("f", source, Environment={"Variables": {"ROTA_EMULATOR_SKEW_MS": "-3600000"}})
+    before = time.time()
+    _, (seconds, nanoseconds) = lambdas.invoke("f")
+    assert before - 3600 <= seconds <= time.time() - 3600
+    assert abs(seconds - nanoseconds / 1e9) < 1
 
 
 def test_executions_are_counted_with_their_time(aws: Emulator) -> None:

@@ -48,6 +48,8 @@ def test_answers_and_ends() -> None:
         assert emulator.environment()["AWS_ENDPOINT_URL"] == emulator.url
         assert emulator.counts() == {}
         emulator.check()
+        with pytest.raises(RotaError, match="running already"):
+            emulator.start()
     with pytest.raises(httpx.ConnectError):
         httpx.get(emulator.url)
     with pytest.raises(RotaError, match="not running"):

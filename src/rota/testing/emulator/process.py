@@ -60,6 +60,8 @@ class Emulator:
 
     def start(self) -> None:
         """Start it, and wait until it answers. RotaError if it does not within 30 seconds."""
+        if self._process is not None:
+            raise RotaError("the emulator is running already")
         for module in _EXTRA:
             if importlib.util.find_spec(module) is None:
                 raise NotFoundError("module", module, "the emulator is an extra: pip install 'rota[emulator]'")

@@ -4,6 +4,8 @@ MiniStack keeps a process per environment of a function, and speaks lines of JSO
 - each error has the type `Runtime.HandlerError`, and ends the environment, so that the next call is a cold start. Here
   the process hands the error back as a result of a certain shape, and lives on;
 - a function that prints nothing answers 50 ms late, for its output is waited for.
+
+The environment variable ROTA_EMULATOR_SKEW_MS of a function sets its clock (time.time, time.time_ns) off by so much.
 """
 
 from __future__ import annotations
@@ -27,6 +29,14 @@ _REPORT_AS_RESULT = (
     f'json.dumps({{"status": "ok", "result": {{"{_MARK}": {{"errorMessage": str(e), "errorType": type(e).__name__, '
     '"requestId": _ms_ctx.get("request_id", ""), "stackTrace": traceback.format_exc().splitlines()}}})'
 )
+_ENVIRONMENT = "    os.environ.update(env)\n"
+_AND_CLOCK = f"""{_ENVIRONMENT}
+    _skew_ms = int(os.environ.get("ROTA_EMULATOR_SKEW_MS", "0"))
+    if _skew_ms:
+        _time, _time_ns = time.time, time.time_ns
+        time.time = lambda: _time() + _skew_ms / 1000
+        time.time_ns = lambda: _time_ns() + _skew_ms * 1000000
+"""
 _DIED = ("Worker process died", "Worker process exited immediately")
 _NOT_IMPORTED = "Worker init failed: "
 _SHORT_WAITS = (0.004, 0.004, 0.25)
@@ -38,7 +48,7 @@ def mend(counts: Counts, faults: Faults) -> None:
     script = "_PYTHON_WORKER_SCRIPT"
     expect(lambda_runtime._PYTHON_WORKER_SCRIPT, script, "368800addf4d")
     lambda_runtime._PYTHON_WORKER_SCRIPT = edited(
-        lambda_runtime._PYTHON_WORKER_SCRIPT, script, {_REPORT: _REPORT_AS_RESULT}
+        lambda_runtime._PYTHON_WORKER_SCRIPT, script, {_REPORT: _REPORT_AS_RESULT, _ENVIRONMENT: _AND_CLOCK}
     )
     drain = lambda_runtime.Worker._drain_stderr_bounded
     expect(drain, "Worker._drain_stderr_bounded", "3fd7cc742872")
