@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from tests.aws.dynamo.conftest import DynamoStores
+from tests.aws.dynamo.feeding import LEASE, feed, feed_shard, names
 
 from rota.aws.dynamo.far import DynamoFar
 from rota.aws.dynamo.places import SHARDS
@@ -26,8 +28,6 @@ from rota.testing.conformance.values import (
     recurring,
     stored,
 )
-from tests.aws.dynamo.conftest import DynamoStores
-from tests.aws.dynamo.feeding import LEASE, feed, feed_shard, names
 
 NOW = T0
 
@@ -48,15 +48,13 @@ class TestPages:
             entries = feed_shard(far, shard, T0 + 119 * 71_000, NOW, limit=3)
             assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
             seen += entries
-        assert sorted((entry.run.key for entry in seen if isinstance(entry, DueRun))) == [run.key for run in runs]
+        assert sorted(entry.run.key for entry in seen if isinstance(entry, DueRun)) == [run.key for run in runs]
 
     def test_an_entry_comes_back_as_the_run_that_it_is(self, far: DynamoFar, stores: DynamoStores) -> None:
         small, large = one_off("small", payload=b'{"n":1}'), one_off("large", payload=LARGEST)
         stores.runs.accept([small, large])
         entries = feed(far, T0, NOW)
-        assert sorted(entries, key=lambda entry: str(entry)) == sorted(
-            [DueRun(small), DueRun(large)], key=lambda entry: str(entry)
-        )
+        assert sorted(entries, key=str) == sorted([DueRun(small), DueRun(large)], key=str)
 
     def test_only_what_is_due_within_the_lease_is_read(self, far: DynamoFar, stores: DynamoStores) -> None:
         stores.runs.accept([one_off("now", T0), one_off("edge", T0 + 10), one_off("later", T0 + 11)])
