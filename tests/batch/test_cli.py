@@ -28,6 +28,13 @@ def deadly(order):
         __import__("os")._exit(7)
     return order["id"]
 app.batch("graves", source="orders.jsonl", task=deadly, sink="graves/", chunk_items=20, tolerated_failures=1)
+@app.task
+def noisy(order):
+    print("printed by a task")
+@app.task
+def hears(receipt):
+    print("printed by who is told")
+app.batch("noisy", source="orders.jsonl", task=noisy, notify=[hears])
 app.batch("orders", source="orders.jsonl", task=enrich, sink="out/{run}/", chunk_items=20, tolerated_failures="5%",
           notify=["queue:told"])
 """
@@ -87,6 +94,15 @@ def test_without_a_server_the_command_says_what_one_would_log(shell: Shell) -> N
     warned = [line for line in done.stderr.splitlines() if "WARNING rota.batch" in line]
     assert warned
     assert all("a worker died (exit status 7)" in line for line in warned)
+
+
+def test_what_tasks_print_is_no_result(shell: Shell) -> None:
+    for options in ([], ["--sample", "10"]):
+        command = [sys.executable, "-m", "rota", "batch", "start", "noisy", "--app", "shop.py", "--json", *options]
+        done = subprocess.run(command, check=True, cwd=shell.root, capture_output=True, text=True, timeout=60)
+        json.loads(done.stdout)
+        assert "printed by a task" in done.stderr
+        assert ("printed by who is told" in done.stderr) == (not options)
 
 
 def test_on_a_terminal_there_is_a_bar_and_room_for_warnings(shell: Shell) -> None:

@@ -7,8 +7,9 @@ foreground; what Ctrl-C cuts off is continued by `resume`, or by the next server
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,7 +94,8 @@ def _loaded(app: str | None) -> App:
 def _print_sample(run: BatchRun, app: App, items: int, json: bool) -> None:
     if items < 1:
         raise InvalidError("sample", items, "a whole number from 1 up")
-    found = wiring.sample_batch(run, app, items)
+    with redirect_stdout(sys.stderr):
+        found = wiring.sample_batch(run, app, items)
     if json:
         print_json(found)
     else:
@@ -141,16 +143,17 @@ def _carry_out(url: str, app: App, begin: Callable[[Client], BatchRun], detach: 
         with wiring.connect(url, app) as client:
             _print_run(begin(client), json)
         return
-    with _hosting(url, app) as hosting:
+    # What tasks print is no result of the command.
+    with redirect_stdout(sys.stderr), _hosting(url, app) as hosting:
         if hosting is None:
             with wiring.connect(url, app) as client:
-                _finish(_followed(client, begin(client).id), json)
-            return
-        log_to_stderr("warning")
-        run = begin(hosting.client)
-        hosting.host(run.key)
-        ended = _followed(hosting.client, run.id)
-        hosting.tell(ended)
+                ended = _followed(client, begin(client).id)
+        else:
+            log_to_stderr("warning")
+            run = begin(hosting.client)
+            hosting.host(run.key)
+            ended = _followed(hosting.client, run.id)
+            hosting.tell(ended)
     _finish(ended, json)
 
 

@@ -31,6 +31,14 @@ from rota.embedded.batch import worker
 _NUMBER = struct.Struct("=q")
 
 
+def _stdout() -> int | None:
+    """Where this process prints, which need not be descriptor 1: what tasks print in workers belongs there as well."""
+    try:
+        return sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):  # there is none, or it is no file
+        return None
+
+
 class Forge:
     """The engine's side; safe to share between threads. It ends with the engine, whose end of the socket it reads."""
 
@@ -52,7 +60,7 @@ class Forge:
         with theirs:
             command = [sys.executable, "-m", "rota.embedded.batch.forge", str(theirs.fileno())]
             self._process = subprocess.Popen(  # noqa: S603 our own interpreter and module
-                command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL
+                command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=_stdout()
             )
         self._socket = ours
         return ours
