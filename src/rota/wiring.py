@@ -84,9 +84,30 @@ def database(url: str = DEFAULT_URL, **settings: Any) -> SqliteFile:
 
 def connect(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> Client:
     """A client of the store at `url`. app: lets it check task names. settings: fields of Settings, such as
-    durability="process"."""
+    durability="process"; for aws://STACK, region and endpoint_url."""
+    if url.startswith("aws://"):
+        return _connect_stack(url, app, settings)
     file = database(url, **settings)
     return _client(file, app, None, _around(file))
+
+
+def _connect_stack(url: str, app: App | None, given: dict[str, Any]) -> Client:
+    stack, _, query = url.removeprefix("aws://").partition("?")
+    if not stack or "/" in stack:
+        raise InvalidError("url", url, "aws://STACK, with ?region=... and endpoint_url=... where needed")
+    options = {**dict(parse_qsl(query)), **given}
+    for name in options:
+        if name not in ("region", "endpoint_url"):
+            raise InvalidError("setting", name, "region or endpoint_url where the URL is aws://STACK")
+    try:
+        from rota.aws.connect import connect_stack
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("boto3", "botocore", "aws_lambda_powertools"):
+            raise
+        raise InvalidError(
+            "url", url, "a sqlite URL unless `rota[aws]` is installed: pip install 'rota[aws]'"
+        ) from None
+    return connect_stack(stack, app, **options, actor=actor())
 
 
 def _around(file: SqliteFile) -> Surroundings:

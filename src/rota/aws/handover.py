@@ -204,8 +204,7 @@ def attributes_of(run: Run) -> tuple[tuple[str, str], ...]:
 
 def queue_url(name: str, settings: StackSettings) -> str:
     """The URL of the SQS queue that stands for the embedded queue of this name."""
-    base, _, _ = settings.dispatch_queue.rpartition("/")
-    return f"{base}/{settings.queue_prefix}{name}"
+    return f"{settings.queue_prefix}{name}"
 
 
 def _impossible(refused: Refused) -> StoreError:

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 
 from rota.core.errors import InvalidError, RotaError
 
-_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
+DENIED: set[str] = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
 _REFUSED = {
     "ExpiredToken",
     "ExpiredTokenException",
@@ -76,7 +76,7 @@ def translated(error: BotoCoreError | ClientError, service: str, **ids: str) -> 
     named = _ACTION.search(message)
     action = named[1] if named else f"{service}:{error.operation_name}"
     action = _PERMISSIONS.get(action, action)
-    if code in _DENIED:
+    if code in DENIED:
         return RotaError(f"access denied: the credentials in use lack the permission {action} ({message})", **ids)
     if code in _REFUSED:
         return RotaError(f"AWS refuses the credentials in use ({code}: {message})", **ids)

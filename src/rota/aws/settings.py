@@ -29,6 +29,7 @@ _NUMBERS = {
     "horizon": "ROTA_HORIZON",
     "feeder_period": "ROTA_FEEDER_PERIOD",
     "retention_days": "ROTA_RETENTION_DAYS",
+    "shards": "ROTA_SHARDS",
 }
 _OPTIONAL = {"dead_queue", "bucket", "app"}
 _OUTPUTS = {
@@ -43,8 +44,9 @@ _OUTPUTS = {
 
 class StackSettings(msgspec.Struct, frozen=True, kw_only=True):
     """dispatch_queue, worker_queue, dead_queue: URLs. app: module or module:attribute; the worker's alone. horizon,
-    feeder_period: seconds. queue_prefix: an embedded queue NAME is the SQS queue `{queue_prefix}NAME`. large_payloads:
-    data that is too large goes to the bucket, and a pointer to it to the target."""
+    feeder_period: seconds. shards: of the far tier; 0 leaves them as they are. queue_prefix: an embedded queue NAME is
+    the SQS queue with the URL `{queue_prefix}NAME`. large_payloads: data that is too large goes to the bucket, and a
+    pointer to it to the target."""
 
     stack: str
     table: str
@@ -57,12 +59,14 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True):
     horizon: int = 150
     feeder_period: int = 60
     retention_days: int = 30
+    shards: int = 0
     large_payloads: bool = False
 
     def __post_init__(self) -> None:
         # A message of the near tier has its due time ahead of it by up to the horizon, and SQS is to hold it that long.
         check_number("ROTA_HORIZON", self.horizon, 60, LONGEST_DELAY - 60, whole=True)
         check_number("ROTA_FEEDER_PERIOD", self.feeder_period, 60, self.horizon - 30, whole=True)
+        check_number("ROTA_SHARDS", self.shards, 0, 512, whole=True)
         check_number("ROTA_RETENTION_DAYS", self.retention_days, 1, 3650, whole=True)
 
     @classmethod

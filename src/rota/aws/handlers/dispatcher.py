@@ -1,0 +1,78 @@
+"""The dispatcher function: fires every target but tasks and batches."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from typing import Any
+
+from rota.aws.attempts import performing
+from rota.aws.dead_copies import DeadCopies
+from rota.aws.dispatcher import Dispatcher
+from rota.aws.handlers.receiving import answer, delivered
+from rota.aws.handlers.setting import Context, began, figures, parts, starting
+from rota.aws.queues import SqsQueues
+from rota.aws.telemetry import Telemetry
+from rota.core.outcome import Result
+from rota.core.run import Run
+from rota.core.target import HttpTarget, LambdaTarget, QueueTarget, SqsTarget, StepFunctionsTarget
+from rota.ports.target import TargetCall
+from rota.service.work import no_task_policy
+from rota.targets.aws import AwsCall, Clients
+from rota.targets.lambda_function import LambdaCall
+from rota.targets.queue import queue_call
+from rota.targets.sqs import SqsCall
+from rota.targets.stepfunctions import StepFunctionsCall
+
+
+@cache
+def _http_call() -> TargetCall:
+    # The HTTP client takes as long to import as all the rest, and many stacks call no endpoint.
+    found: TargetCall = importlib.import_module("rota.targets.http").http_call()
+    return found
+
+
+def _http(run: Run) -> bytes | None:
+    return _http_call()(run)
+
+
+@cache
+def dispatcher() -> Dispatcher:
+    """The dispatcher of this function's stack."""
+    built, clients = parts(), Clients()
+    aws: dict[type, AwsCall] = {
+        LambdaTarget: LambdaCall(clients),
+        SqsTarget: SqsCall(clients),
+        StepFunctionsTarget: StepFunctionsCall(clients),
+    }
+    queues = SqsQueues(built.sqs, built.settings.queue_prefix, built.near, built.clock)
+    calls: dict[type, TargetCall] = {**aws, HttpTarget: _http, QueueTarget: queue_call(queues, built.clock)}
+
+    def inquire(run: Run) -> Result | None:
+        call = aws.get(type(run.spec.target))
+        return None if call is None else call.inquire(run)
+
+    return Dispatcher(
+        built.schedules,
+        built.runs,
+        built.handover,
+        built.clock,
+        built.settings.dispatch_queue,
+        perform=performing(calls),
+        policy=no_task_policy,
+        inquire=inquire,
+        telemetry=Telemetry(figures()),
+        dead=DeadCopies(built.runs, built.near, built.settings.dead_queue),
+    )
+
+
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Deal with the messages of an SQS event; answers those that must come again."""
+    began(context)
+    again = dispatcher().handle(delivered(event), context.get_remaining_time_in_millis)
+    figures().flush()
+    return answer(again)
+
+
+if starting():
+    dispatcher()

@@ -1,0 +1,75 @@
+"""The client of a stack, from its parts: the same `Client` as on one machine, over DynamoDB and SQS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+from botocore.exceptions import ClientError
+
+from rota.app import App
+from rota.aws.engine import Parts
+from rota.aws.queues import MISSING, SqsQueues
+from rota.aws.sessions import DENIED, translating
+from rota.client import Client
+from rota.core.errors import InvalidError, NotFoundError
+from rota.core.run import RunSpec
+from rota.core.target import BatchTarget, QueueTarget
+from rota.ports.batches import BatchStore
+from rota.system import RandomIds
+from rota.targets.aws import code_of
+
+
+class _NoBatches:
+    """Stands where a batch store would."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise InvalidError("url", "aws://", "a sqlite URL where batches are concerned: they run on one machine")
+
+
+class KnownTargets:
+    """Refuses, before anything is stored, what a stack cannot fire: a queue that it does not have, a batch."""
+
+    def __init__(self, sqs: Any, prefix: str) -> None:
+        self._sqs = sqs
+        self._prefix = prefix
+        self._known: set[str] = set()
+
+    def __call__(self, spec: RunSpec) -> None:
+        target = spec.target
+        if isinstance(target, BatchTarget):
+            raise InvalidError("target", str(target), "any target but a batch; batches run on one machine")
+        if isinstance(target, QueueTarget) and target.name not in self._known:
+            self._look(target.name)
+            self._known.add(target.name)
+
+    def _look(self, name: str) -> None:
+        with translating("sqs", queue=name):
+            try:
+                self._sqs.get_queue_attributes(QueueUrl=f"{self._prefix}{name}", AttributeNames=["QueueArn"])
+            except ClientError as error:
+                # Who may see the stack's queues and no others is denied what does not exist.
+                if code_of(error) in MISSING or code_of(error) in DENIED:
+                    hint = "name it as a target in the app and deploy, or give the queue's URL as sqs:URL"
+                    raise NotFoundError("queue", name, f"the stack has none of this name; {hint}") from None
+                raise
+
+
+def client_of(
+    parts: Parts, app: App | None = None, actor: str = "unknown", close: Callable[[], None] | None = None
+) -> Client:
+    """app: lets it check task names."""
+    schedules, runs = parts.handing(KnownTargets(parts.sqs, parts.settings.queue_prefix))
+    return Client(
+        schedules,
+        runs,
+        SqsQueues(parts.sqs, parts.settings.queue_prefix, parts.near, parts.clock),
+        cast(BatchStore, _NoBatches()),
+        parts.clock,
+        RandomIds(),
+        app=app,
+        actor=actor,
+        close=close or parts.near.close,
+        sleep=time.sleep,
+    )
