@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 import msgspec
 
@@ -23,6 +24,7 @@ class Counts:
     def __init__(self) -> None:
         self._lock: threading.Lock = threading.Lock()
         self._counts: dict[str, Count] = {}
+        self._units: dict[str, float] = {}
 
     def add(self, name: str, *, requests: int = 1, items: int = 1, size: int = 0, milliseconds: int = 0) -> None:
         """Add to what is counted under `name`."""
@@ -35,10 +37,22 @@ class Counts:
                 before.milliseconds + milliseconds,
             )
 
+    def bill(self, units: Mapping[str, float]) -> None:
+        """Add to what AWS would bill, by unit."""
+        with self._lock:
+            for unit, number in units.items():
+                self._units[unit] = self._units.get(unit, 0) + number
+
+    def units(self) -> dict[str, float]:
+        """What AWS would bill, by unit."""
+        with self._lock:
+            return dict(sorted(self._units.items()))
+
     def clear(self) -> None:
         """Forget all."""
         with self._lock:
             self._counts.clear()
+            self._units.clear()
 
     def all(self) -> dict[str, Count]:
         """What was counted, by name."""

@@ -1,6 +1,7 @@
 """What stands between clients and MiniStack: counts each request, refuses what AWS would refuse, injects faults.
 
-Its own paths: GET /_rota/counts, POST /_rota/counts/reset, POST /_rota/faults with {"sqs.SendMessage": {...}}.
+Its own paths: GET /_rota/counts, GET /_rota/billed, POST /_rota/counts/reset, and POST /_rota/faults with
+{"sqs.SendMessage": {...}}.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from rota.testing.emulator.replies import Reply, error_reply, json_reply
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+ASKED = "rota.asked"
+"""Where the scope of a request holds what it asks for."""
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -48,6 +51,8 @@ class Gateway:
         match method, path:
             case "GET", "/_rota/counts":
                 return 200, {"content-type": "application/json"}, msgspec.json.encode(self._counts.all())
+            case "GET", "/_rota/billed":
+                return 200, {"content-type": "application/json"}, msgspec.json.encode(self._counts.units())
             case "POST", "/_rota/counts/reset":
                 self._counts.clear()
             case "POST", "/_rota/faults":
@@ -63,6 +68,7 @@ class Gateway:
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope.get("query_string", b"").decode()
         what = asked(scope["method"], scope["path"], query, headers, body)
+        scope[ASKED] = what
         given = json_of(body) if what.service != "s3" else None
         self._counts.add(what.name, size=len(body), items=items_of(what, given))
         text = f"{scope['path']} {body.decode('utf-8', 'replace')}" if self._faults.any else ""

@@ -133,6 +133,12 @@ class Emulator:
         answer = self._client.get("/_rota/counts").raise_for_status()
         return msgspec.json.decode(answer.content, type=dict[str, Count])
 
+    def billed(self) -> dict[str, float]:
+        """What AWS would bill for it all, by unit: write_units and read_units of DynamoDB, queue_requests and
+        fifo_requests, invocations and gb_seconds, object_writes and object_reads, events."""
+        answer = self._client.get("/_rota/billed").raise_for_status()
+        return msgspec.json.decode(answer.content, type=dict[str, float])
+
     def reset_counts(self) -> None:
         """Count from nothing again."""
         self._post("/_rota/counts/reset")

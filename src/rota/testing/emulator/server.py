@@ -22,6 +22,7 @@ from rota.testing.emulator.count import Counts
 from rota.testing.emulator.fault import Faults
 from rota.testing.emulator.gateway import Gateway
 from rota.testing.emulator.guard import PatchError
+from rota.testing.emulator.metering import Meter
 from rota.testing.emulator.patches import mend
 
 _KEEP_ALIVE = 75
@@ -42,7 +43,7 @@ def main() -> None:
     config.bind = [f"fd://{sys.argv[1]}"]
     config.backlog = _BACKLOG
     config.keep_alive_timeout = _KEEP_ALIVE
-    asyncio.run(serve(Gateway(ministack.app, counts, faults), config))  # type: ignore[arg-type]
+    asyncio.run(serve(Gateway(Meter(ministack.app, counts), counts, faults), config))  # type: ignore[arg-type]
 
 
 def _end_with_stdin() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ministack.services import lambda_svc, sqs
 
+from rota.testing.emulator.billed import queue_requests
 from rota.testing.emulator.count import Counts
 from rota.testing.emulator.fault import RECEIVE
 from rota.testing.emulator.guard import expect, replace
@@ -30,7 +31,9 @@ def mend(counts: Counts) -> None:
     delete = sqs._delete_messages_for_esm
 
     def deleted(url: str, handles: set[str]) -> None:
-        counts.add("internal.sqs.DeleteMessageBatch", requests=_requests(len(handles)), items=len(handles))
+        requests = _requests(len(handles))
+        counts.add("internal.sqs.DeleteMessageBatch", requests=requests, items=len(handles))
+        counts.bill(queue_requests(requests, fifo=url.endswith(".fifo")))
         delete(url, handles)
 
     sqs._delete_messages_for_esm = deleted
@@ -59,7 +62,9 @@ class _Windows:
             invisible = int(queue["attributes"].get("VisibilityTimeout", "30"))
             messages: list[dict[str, Any]] = sqs._collect_msgs(queue, most, invisible)
         if messages:
-            self._counts.add(RECEIVE, requests=_requests(len(messages)), items=len(messages))
+            requests = _requests(len(messages))
+            self._counts.add(RECEIVE, requests=requests, items=len(messages))
+            self._counts.bill(queue_requests(requests, fifo=url.endswith(".fifo")))
         return messages
 
     def _ready(self, queue: dict[str, Any], most: int) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
+from rota.testing.emulator.billed import executed
 from rota.testing.emulator.count import Counts
 from rota.testing.emulator.fault import EXECUTE, Fault, Faults
 from rota.testing.emulator.guard import edited, expect, replace, setting
@@ -39,6 +40,7 @@ _AND_CLOCK = f"""{_ENVIRONMENT}
 """
 _DIED = ("Worker process died", "Worker process exited immediately")
 _NOT_IMPORTED = "Worker init failed: "
+_MEMORY = 128
 _SHORT_WAITS = (0.004, 0.004, 0.25)
 """Seconds for the first line of output, for further lines, and in all."""
 
@@ -103,6 +105,7 @@ def _counted(run: Any, counts: Counts) -> Any:
             spent = round((time.monotonic() - started) * 1000)
             counts.add(EXECUTE, milliseconds=spent)
             counts.add(f"{EXECUTE}:{config.get('FunctionName', '')}", milliseconds=spent)
+            counts.bill(executed(spent, int(config.get("MemorySize", _MEMORY))))
 
     return dispatch
 
