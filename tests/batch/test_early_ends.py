@@ -10,6 +10,7 @@ import pytest
 from tests.batch import shop
 from tests.batch.running import PATIENCE, Place
 from tests.batch.test_control import until
+from tests.batch.test_formats import quoted_csv
 
 from rota.core.batch import BatchRun
 from rota.core.receipt import Counts
@@ -54,6 +55,17 @@ def test_a_cancelled_batch_run_leaves_a_receipt_and_can_be_gone_on_with(place: P
     assert found == list(range(300))
 
 
+def test_guesses_that_nobody_has_proven_yet_are_no_problem(place: Place) -> None:
+    path = place.root / "orders.csv"
+    path.write_text(quoted_csv(400), newline="")
+    run = cancelled(place, str(path), chunk_items=None, chunk_bytes=300)
+    assert run.done < run.planned
+    [problem] = place.verify(run)
+    assert "ended early (cancelled)" in problem
+    whole = go_on(place, run)
+    assert (whole.state, whole.counts, place.verify(whole)) == ("succeeded", Counts(400, 400), [])
+
+
 def test_a_cancelled_generator_can_be_gone_on_with(place: Place) -> None:
     place.batch(shop.sleepy, shop.numbers)
     with place.serve() as client:
@@ -96,7 +108,7 @@ def test_a_batch_run_that_never_began_has_an_empty_account(place: Place) -> None
     assert (run.state, run.counts) == ("cancelled", Counts(0, 0))
     assert not (place.root / "results").exists()
     [problem] = place.verify(run)
-    assert "0 of 0 planned chunks are not done, and the source was not planned to its end" in problem
+    assert problem.endswith("(cancelled): nothing is done, and the source was not planned to its end")
 
 
 def test_a_sink_that_cannot_be_used_leaves_an_account_elsewhere(place: Place) -> None:

@@ -99,12 +99,12 @@ def _shown(value: object) -> str:
 
 
 def _early(receipt: Receipt, missing: _Ranges) -> str:
-    said = (
-        f"the batch run ended early ({receipt.ended}): {receipt.open} of {receipt.chunks} planned chunks are not done"
-    )
     if receipt.open:
-        said += f" ({missing})"
-    return said if receipt.planned else said + ", and the source was not planned to its end"
+        done = f"{receipt.open} of {receipt.chunks} planned chunks are not done ({missing})"
+    else:
+        done = f"{receipt.chunks} planned chunks are done" if receipt.chunks else "nothing is done"
+    rest = "" if receipt.planned else ", and the source was not planned to its end"
+    return f"the batch run ended early ({receipt.ended}): {done}{rest}"
 
 
 class _Ranges:
