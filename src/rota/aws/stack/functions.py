@@ -197,6 +197,7 @@ def _environment(function: Function, plan: StackPlan) -> Json:
         "ROTA_QUEUE_PREFIX": queue_prefix(),
         "ROTA_LARGE_PAYLOADS": {"Fn::If": ["LargePayloads", "1", "0"]},
         "ROTA_SHARDS": _ref("Shards"),
+        "ROTA_TRACING": {"Fn::If": ["TraceCalls", "1", "0"]},
         "POWERTOOLS_SERVICE_NAME": _ref("AWS::StackName"),
         "POWERTOOLS_METRICS_NAMESPACE": METRICS,
         "POWERTOOLS_LOG_LEVEL": _ref("LogLevel"),

@@ -116,6 +116,10 @@ PARAMETERS: Mapping[str, Parameter] = {
     "LargePayloads": _choice(
         "Whether data over the limit of SQS goes to the bucket, with a pointer", "no", "yes", "no"
     ),
+    "PayloadDays": _number(
+        "Days that such data is kept from when it was given; more than one-offs are ahead of their time", 3650, 1, 36500
+    ),
+    "TraceCalls": _choice("Whether each call to AWS is traced; imports more at a cold start", "no", "yes", "no"),
     "TableProtection": _choice("Whether the table refuses to be deleted", "no", "yes", "no"),
     "AlarmTopicArn": Parameter(
         about="An SNS topic that alarms are told to, or nothing", default="", pattern=r"^$|^arn:aws[a-z-]*:sns:\S+$"
@@ -127,7 +131,7 @@ PARAMETERS: Mapping[str, Parameter] = {
 }
 
 _OPTIONAL = ("AlarmTopicArn", "ExtraFunctionArns", "ExtraQueueArns", "ExtraStateMachineArns", "WorkerPolicyArns")
-_SWITCHES = ("ReserveConcurrency", "LargePayloads", "TableProtection")
+_SWITCHES = ("ReserveConcurrency", "LargePayloads", "TableProtection", "TraceCalls")
 
 
 def check_parameters(given: Mapping[str, str]) -> None:

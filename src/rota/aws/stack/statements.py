@@ -44,17 +44,18 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
     ),
-    "dynamodb:TransactGetItems": ("dynamodb:GetItem",),
     "lambda:Invoke": ("lambda:InvokeFunction",),
+    "sqs:DeleteMessageBatch": ("sqs:DeleteMessage",),
     "sqs:SendMessageBatch": ("sqs:SendMessage",),
 }
 
 WITHOUT_RESOURCE: Mapping[str, str] = {
+    "sqs:ListQueues": "SQS knows no resource for a list of queues",
     "xray:PutTraceSegments": "X-Ray knows no resource to write traces to",
     "xray:PutTelemetryRecords": "X-Ray knows no resource to write telemetry to",
 }
 WITHIN: Mapping[str, str] = {
-    "payloads": "payloads over the limit of SQS get names of their own, all under payloads/ in the stack's bucket",
+    "payloads": "data over the limit of SQS gets names of its own, all under payloads/ in the stack's bucket",
     "stack": "whoever asks for a stack by its name does not know the id that its ARN ends in",
     "executions": "an execution is named after the run that started it; the state machine is named in full",
 }
@@ -68,7 +69,6 @@ _STORE = Permission(
         "GetItem",
         "PutItem",
         "Query",
-        "TransactGetItems",
         "TransactWriteItems",
         "UpdateItem",
     ),
@@ -84,8 +84,7 @@ _HAND_OVER = (
 _TELL_DEAD = Permission("sqs", ("SendMessage", "SendMessageBatch"), "dead", "a copy of every dead letter")
 _TRACES = Permission("xray", ("PutTraceSegments", "PutTelemetryRecords"), "*", "traces")
 _LOGS = Permission("logs", ("CreateLogStream", "PutLogEvents"), "logs", "the function's own log group")
-_READ_PAYLOADS = Permission("s3", ("GetObject",), "payloads", "payloads over the limit of SQS")
-_WRITE_PAYLOADS = Permission("s3", ("PutObject",), "payloads", "payloads over the limit of SQS")
+_SEE_QUEUES = Permission("sqs", ("GetQueueAttributes",), "queues", "refuse a target that the stack does not have")
 
 
 def _consume(queue: str) -> Permission:
@@ -113,16 +112,15 @@ PERMISSIONS: Mapping[Role, tuple[Permission, ...]] = {
         Permission("lambda", ("Invoke",), "targets.functions", "Lambda targets"),
         Permission("states", ("StartExecution", "StartSyncExecution"), "targets.machines", "Step Functions targets"),
         Permission("states", ("DescribeExecution",), "executions", "ask for an execution whose start was cut off"),
-        _READ_PAYLOADS,
-        _WRITE_PAYLOADS,
         _LOGS,
         _TRACES,
     ),
-    "Worker": (_consume("work"), _STORE, *_HAND_OVER, _TELL_DEAD, _READ_PAYLOADS, _WRITE_PAYLOADS, _LOGS, _TRACES),
+    "Worker": (_consume("work"), _STORE, *_HAND_OVER, _TELL_DEAD, _LOGS, _TRACES),
     "AdHoc": (
         _STORE,
         *_HAND_OVER,
-        _WRITE_PAYLOADS,
+        _SEE_QUEUES,
+        Permission("s3", ("PutObject",), "payloads", "data over the limit of SQS"),
         Permission("sqs", ("SendMessage",), "failures", "where Lambda puts asynchronous calls that failed"),
         _LOGS,
         _TRACES,
@@ -139,11 +137,19 @@ PERMISSIONS: Mapping[Role, tuple[Permission, ...]] = {
         ),
         Permission(
             "sqs",
-            ("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes"),
+            (
+                "SendMessage",
+                "SendMessageBatch",
+                "ReceiveMessage",
+                "ChangeMessageVisibility",
+                "DeleteMessage",
+                "DeleteMessageBatch",
+                "GetQueueAttributes",
+            ),
             "queues",
             "one-offs go straight to the app's own queues, and `rota queue` sends and receives",
         ),
-        _WRITE_PAYLOADS,
+        Permission("sqs", ("ListQueues",), "*", "`rota queue list`"),
     ),
 }
 

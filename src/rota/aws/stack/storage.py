@@ -71,6 +71,12 @@ def _bucket() -> Json:
             "LifecycleConfiguration": {
                 "Rules": [
                     {
+                        "Id": "Payloads",
+                        "Status": "Enabled",
+                        "Prefix": "payloads/",
+                        "ExpirationInDays": {"Ref": "PayloadDays"},
+                    },
+                    {
                         "Id": "OldVersions",
                         "Status": "Enabled",
                         "NoncurrentVersionExpiration": {"NoncurrentDays": 7},
