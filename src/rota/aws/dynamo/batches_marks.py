@@ -10,12 +10,12 @@ the write to the tree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from rota.aws.dynamo.batches_failures import Failures
 from rota.aws.dynamo.batches_keys import header_key, row_key
-from rota.aws.dynamo.batches_rows import Row, Step, marked, recut, row_item, row_of, standing_of, stands
+from rota.aws.dynamo.batches_rows import ABSENT, Row, Step, marked, recut, row_item, row_of, standing_of, stands
 from rota.aws.dynamo.items import Put, Update, change
 from rota.aws.dynamo.table import RefusedError, Table
 from rota.aws.dynamo.tree import Trees
@@ -64,10 +64,13 @@ class Marks:
 
     def _stand(self, key: BatchKey, mark: Mark, expires: int) -> _Stood:
         number, standing = mark.chunk.number, standing_of(mark)
-        row, new = Row(), False
+        # A mark of a redrive replaces another, which is read; any other is likely to be the first.
+        row, new = self._row(key, number) if mark.revision else ABSENT, False
         for _ in range(_TRIES):
             if stands(row, standing):
                 break
+            # What the one before was to add comes first.
+            self._count(key, [_Stood(number, row, new=False)], expires)
             step = marked(row, standing)
             if step.row.tree:
                 self._reach(key, step.row.tree)
@@ -75,10 +78,7 @@ class Marks:
             if there is None:
                 row, new = step.row, True
                 break
-            # It was not absent, or not what it was: what the one before was to add comes first.
             row = there
-            if not stands(row, standing):
-                self._count(key, [_Stood(number, row, new=False)], expires)
         else:
             raise _crowded(key, number)
         if row.mark == standing and (mark.failures or row.edition > 1):
@@ -86,8 +86,7 @@ class Marks:
         return _Stood(number, row, new)
 
     def _recut(self, key: BatchKey, chunk: Chunk, expires: int) -> None:
-        place = row_key(key, chunk.number)
-        row = row_of(self._table.get([place]).get(place))
+        row = self._row(key, chunk.number)
         for _ in range(_TRIES):
             if row.mark is None and row.chunk == chunk:
                 break
@@ -123,17 +122,20 @@ class Marks:
             return row_of(refused.failed[0])
         return None
 
-    def _count(self, key: BatchKey, stood: Iterable[_Stood], expires: int) -> bool:
-        trees: dict[int, dict[int, Sums]] = {}
-        completed = False
-        for number, row, _ in stood:
-            if row.tree is None:
-                completed = completed or row.mark is not None
-            else:
-                trees.setdefault(row.tree, {})[number] = row.pending
-        for tree, members in trees.items():
-            completed |= self._trees.add(key, tree, added(members), expires)
+    def _count(self, key: BatchKey, stood: Sequence[_Stood], expires: int) -> bool:
+        """Add to the trees what the rows say; whether one was seen complete, or may be."""
+        completed = any(row.tree is None and row.mark is not None for _, row, _ in stood)
+        trees: dict[tuple[int, bool], dict[int, Sums]] = {}
+        for number, row, new in stood:
+            if row.tree is not None:
+                trees.setdefault((row.tree, new), {})[number] = row.pending
+        for (tree, new), members in trees.items():
+            completed |= self._trees.add(key, tree, added(members), expires, look=not new)
         return completed
+
+    def _row(self, key: BatchKey, number: int) -> Row:
+        place = row_key(key, number)
+        return row_of(self._table.get([place]).get(place))
 
     def _reach(self, key: BatchKey, revision: int) -> None:
         """Say that there is a tree of that number before anything is in it, so that readers count it."""

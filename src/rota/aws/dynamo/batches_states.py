@@ -63,11 +63,12 @@ class States:
             "root": finished.root,
             "manifest": finished.manifest,
         }
+        notices = self._notified.joining(notify) if notify else []
         if notify:
             sets["told"] = finished.outcome
         header = change(header_key(key), sets, when="#state = :finishing", values={"finishing": "finishing"})
         try:
-            self._table.transact([header, Delete(open_key(key)), *self._notified.joining(notify)])
+            self._table.transact([header, Delete(open_key(key)), *notices])
         except RefusedError as refused:
             if 0 in refused.failed:
                 return False

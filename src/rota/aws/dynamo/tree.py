@@ -49,12 +49,19 @@ class Trees:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def add(self, key: BatchKey, number: int, additions: Sequence[Addition], expires: int) -> bool:
-        """Add, and whatever follows; whether the root was seen complete."""
+    def add(
+        self, key: BatchKey, number: int, additions: Sequence[Addition], expires: int, *, look: bool = False
+    ) -> bool:
+        """Add, and whatever follows; whether the root was seen complete. look: first, since the members are likely to
+        be there, and a read costs a fifth of a write that is refused."""
         completed = False
         while additions:
-            states = self._table.map(lambda one: self._add(key, number, one, expires), additions)
             nodes = [one.node for one in additions]
+            known = self._states(key, number, nodes) if look else {}
+            states = self._table.map(
+                lambda one, known=known: self._add(key, number, one, expires, known.get(one.node, EMPTY)),  # type: ignore[misc]
+                additions,
+            )
             additions, now = follow(zip(nodes, states, strict=True))
             completed |= now
         return completed
@@ -103,9 +110,14 @@ class Trees:
                     below += [(number, child) for child in open_children(node, state, tree.chunks)]
             level = below
 
-    def _add(self, key: BatchKey, number: int, addition: Addition, expires: int) -> NodeState:
-        members = list(addition.members.items())
-        state = EMPTY
+    def _states(self, key: BatchKey, number: int, nodes: Sequence[Node]) -> dict[Node, NodeState]:
+        places = {node: node_key(key, number, node) for node in nodes}
+        items = self._table.get(places.values())
+        return {node: _state(items.get(place)) for node, place in places.items()}
+
+    def _add(self, key: BatchKey, number: int, addition: Addition, expires: int, state: NodeState) -> NodeState:
+        """state: as it was a moment ago, as far as is known."""
+        members = [(member, sums) for member, sums in addition.members.items() if member not in state.members]
         for start in range(0, len(members), AT_ONCE):
             state = self._add_some(key, number, addition.node, dict(members[start : start + AT_ONCE]), expires)
         return state
