@@ -1,0 +1,95 @@
+"""`rota deploy` and `rota destroy` as a user types them, with AWS on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+from tests.cli.command import Command
+
+from rota.testing.emulator import Emulator, Fault
+
+MODULE = str(Path(__file__).with_name("named_targets.py"))
+
+
+@pytest.fixture
+def rota(tmp_path: Path, aws: Emulator) -> Command:
+    return Command(tmp_path)
+
+
+def test_deploying_stores_the_schedules_and_destroying_leaves_nothing(rota: Command) -> None:
+    said = json.loads(rota("deploy", MODULE, "--installed", "--set", "Memory=256", "--json"))
+    assert (said["stack"], said["status"]) == ("shop", "CREATE_COMPLETE")
+    assert said["schedules"]["created"] == ["tidy", "orders", "charge", "export", "ship"]
+    assert "CREATE_COMPLETE   AWS::DynamoDB::Table" in rota.err
+    listed = json.loads(rota("schedule", "list", "--url", "aws://shop", "--json"))
+    assert {it["id"] for it in listed} == {"tidy", "orders", "charge", "export", "ship"}
+
+    again = json.loads(rota("deploy", MODULE, "--installed", "--json"))
+    assert again["changes"] == []
+    assert len(again["schedules"]["unchanged"]) == 5
+
+    assert "stack shop deleted" in rota("destroy", "--stack", "shop", "--yes")
+    assert boto3.client("cloudformation").describe_stacks()["Stacks"] == []
+    assert "there is no stack shop" in rota("destroy", "--stack", "shop", "--yes")
+
+
+def test_a_dry_run_shows_what_would_change_and_changes_nothing(rota: Command) -> None:
+    shown = rota("deploy", MODULE, "--installed", "--dry-run")
+    assert "Dispatcher" in shown
+    assert "AWS::Lambda::Function" in shown
+    plan = json.loads(rota("deploy", MODULE, "--installed", "--dry-run", "--json"))
+    assert plan["creates"]
+    assert {it["action"] for it in plan["changes"]} == {"Add"}
+    assert boto3.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_destroying_asks_first(rota: Command) -> None:
+    rota("destroy", "--stack", "shop", exit_code=1)
+    assert "--yes" in rota.err
+
+
+def test_no_answer_is_one_line(rota: Command) -> None:
+    nobody = ["--endpoint-url", "http://127.0.0.1:9", "--region", "eu-central-1"]
+    said = rota.refused(["destroy", "--stack", "shop", "--yes", *nobody], exit_code=1)
+    assert "does not answer" in said
+
+
+def test_a_missing_permission_is_one_line_that_names_the_action(rota: Command, aws: Emulator) -> None:
+    aws.faults({"cloudformation.DescribeStacks": Fault(p=1, status=403, code="AccessDenied")})
+    said = rota.refused(["destroy", "--stack", "shop", "--yes"], exit_code=1)
+    assert "lack the permission cloudformation:DescribeStacks" in said
+
+
+def test_one_command_on_a_laptop_deploys_and_stays_until_it_is_interrupted(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rota", "deploy", MODULE, "--emulator", "--port", "0"]
+    with (tmp_path / "notes").open("w") as notes:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=notes, text=True)
+    assert process.stdout is not None
+    try:
+        exported: dict[str, str] = {}
+        for line in process.stdout:
+            if line.startswith("export "):
+                name, _, value = line.removeprefix("export ").strip().partition("=")
+                exported[name] = value
+            if line.startswith("export ROTA_URL"):
+                break
+        listed = subprocess.run(
+            [sys.executable, "-m", "rota", "schedule", "list", "--json"],
+            env=os.environ | exported,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert len(json.loads(listed.stdout)) == 5
+    finally:
+        process.send_signal(signal.SIGINT)
+        code = process.wait(30)
+        process.stdout.close()
+    assert code == 0, (tmp_path / "notes").read_text()
