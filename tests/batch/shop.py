@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -167,6 +168,15 @@ def priced_model(order: OrderModel) -> float:
 def slow(item: dict[str, Any]) -> int:
     if item["id"] == 2:
         time.sleep(30)
+    return int(item["id"])
+
+
+@app.task(timeout=0.05)
+def deaf(item: dict[str, Any]) -> int:
+    """Does not heed its timeout for item 2, as code in C may not."""
+    if item["id"] == 2:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        time.sleep(300)
     return int(item["id"])
 
 

@@ -181,6 +181,19 @@ def test_an_item_that_takes_too_long_fails(place: Place) -> None:
     assert dead.failure.type == "TimeoutError"
 
 
+def test_a_call_that_does_not_heed_its_timeout_ends_its_worker_and_is_found(place: Place) -> None:
+    run = place.run(shop.deaf, place.orders(5), tolerated_failures=1)
+    assert (run.state, run.counts) == ("succeeded", Counts(5, 4, 1))
+    with place.client() as client:
+        [dead] = client.batches.dead_letters(run.id)
+    assert (dead.item, dead.failure.type) == ({"id": 2}, "rota.WorkerDied")
+
+
+def test_a_task_with_a_timeout_may_be_paced_more_slowly_than_that(place: Place) -> None:
+    run = place.run(shop.slow, place.orders(2), rate_limit=0.4, concurrency=1)
+    assert (run.state, run.counts) == ("succeeded", Counts(2, 2))
+
+
 def test_results_that_the_sink_refuses_are_dead_letters(place: Place) -> None:
     run = place.run(
         shop.double, place.orders(12), sink=str(place.root / "out.csv"), chunk_items=5, tolerated_failures=0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from rota.core.batch import Skip
 from rota.core.outcome import Failure, failure_of, innermost_frame
 from rota.core.retry import Retry
 from rota.core.task import Task
+from rota.processing.deadline import Deadline
 from rota.processing.validation import InvalidItemError, validator
 
 Call = Callable[[object], object]
@@ -82,6 +82,7 @@ class Calls:
         self._limited_memory = limited_memory
         self._validate = validator(task.schema, text=text)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._deadline = None if task.timeout is None else Deadline(task.timeout)
         self._pacer = _Pacer()
         self.whole_chunks: bool = task.batch
 
@@ -115,17 +116,22 @@ class Calls:
     def _first(
         self, values: Sequence[object], results: list[object], pace: float
     ) -> Iterator[tuple[int, BaseException]]:
-        if self._task.batch:
-            return self._in_lists(values, results, pace)
-        if self._task.is_async:
-            return self._concurrently(values, results, pace)
-        return self._one_by_one(values, results, self._call(pace))
+        try:
+            if self._task.batch:
+                yield from self._in_lists(values, results, pace)
+            elif self._task.is_async:
+                yield from self._concurrently(values, results, pace)
+            else:
+                yield from self._one_by_one(values, results, self._call(pace))
+        finally:
+            if self._deadline is not None:
+                self._deadline.rest()
 
     def _call(self, pace: float) -> Call:
         function: Any = self._task.function
         call: Call = function if self._task.takes_payload else lambda _: function()
-        if self._task.timeout is not None:
-            call = _limited(call, self._task.timeout)
+        if self._deadline is not None:
+            call = self._deadline.limited(call, lasting=not pace)
         if self._validate is not None:
             call = _validated(call, self._validate)
         return self._pacer.paced(call, pace) if pace else call
@@ -194,8 +200,7 @@ class Calls:
                 raise _WrongNumberError(f"the task was given {len(items)} items and returned {len(found)} results")
             return found
 
-        timeout = self._task.timeout
-        return call if timeout is None else _limited(call, timeout)
+        return call if self._deadline is None else self._deadline.limited(call)
 
     def _concurrently(
         self, values: Sequence[object], results: list[object], pace: float
@@ -271,23 +276,6 @@ class _WrongNumberError(ValueError):
 
 def _validated(call: Call, validate: Call) -> Call:
     return lambda item: call(validate(item))
-
-
-def _limited(call: Any, seconds: float) -> Any:
-    """`call`, interrupted by TimeoutError after that many seconds; in a worker, tasks have the main thread."""
-
-    def expired(*_: object) -> None:
-        raise TimeoutError(f"longer than the timeout of {seconds:g} s")
-
-    def limited(item: Any) -> Any:
-        signal.signal(signal.SIGALRM, expired)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        try:
-            return call(item)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-
-    return limited
 
 
 class _Pacer:
