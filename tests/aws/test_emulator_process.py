@@ -139,7 +139,7 @@ def test_command_prints_the_environment_until_a_signal() -> None:
         text=True,
     ) as command:
         assert command.stdout is not None
-        lines = [command.stdout.readline() for _ in range(5)]
+        lines = [command.stdout.readline() for _ in range(6)]
         assert lines[0].startswith("export AWS_ENDPOINT_URL=http://127.0.0.1:")
         assert "export AWS_SECRET_ACCESS_KEY=test\n" in lines
         servers = children(command.pid)

@@ -18,10 +18,10 @@ pytestmark = pytest.mark.usefixtures("aws")
 ROLE = "arn:aws:iam::000000000000:role/states"
 
 
-def run(definition: dict[str, Any], given: object, seconds: float = 20) -> dict[str, Any]:
+def run(definition: dict[str, Any], given: object, kind: str = "STANDARD", seconds: float = 20) -> dict[str, Any]:
     """Start an execution; answers its description once it has ended."""
     client = boto3.client("stepfunctions")
-    made = client.create_state_machine(name="machine", definition=json.dumps(definition), roleArn=ROLE)
+    made = client.create_state_machine(name="machine", definition=json.dumps(definition), roleArn=ROLE, type=kind)
     started = client.start_execution(stateMachineArn=made["stateMachineArn"], input=json.dumps(given))
     until = time.monotonic() + seconds
     while True:
@@ -119,6 +119,44 @@ def test_a_task_is_retried_as_often_as_its_retrier_says(aws: Emulator) -> None:
     found = run({"StartAt": "T", "States": {"T": task}}, {})
     assert (found["status"], found["error"]) == ("FAILED", "ValueError")
     assert aws.counts()["internal.lambda.Execute:f"].requests == 3
+
+
+TWO = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "End": True}}}
+
+
+def test_a_standard_workflow_is_billed_by_transitions(aws: Emulator) -> None:
+    run(TWO, {})
+    assert aws.billed() == {"transitions": 2}
+
+
+def test_retries_are_transitions(aws: Emulator) -> None:
+    rule = {"ErrorEquals": ["States.ALL"], "MaxAttempts": 2, "IntervalSeconds": 60, "MaxDelaySeconds": 0}
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:none"
+    run({"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": arn, "End": True, "Retry": [rule]}}}, {})
+    assert aws.billed()["transitions"] == 3
+
+
+def test_an_express_workflow_is_billed_by_time(aws: Emulator) -> None:
+    boto3.client("stepfunctions").create_state_machine(
+        name="express", definition=json.dumps(TWO), roleArn=ROLE, type="EXPRESS"
+    )
+    arn = "arn:aws:states:us-east-1:000000000000:stateMachine:express"
+    boto3.client("stepfunctions").start_sync_execution(stateMachineArn=arn, input="{}")
+    found = aws.billed()
+    assert found["express_requests"] == 1
+    assert found["express_gb_seconds"] >= 0.1 * 64 / 1024
+    assert "transitions" not in found
+
+
+@pytest.mark.parametrize(("kind", "billed"), [("STANDARD", {"transitions": 4}), ("EXPRESS", {"transitions": 1})])
+def test_the_children_of_a_map_are_billed_as_their_kind_is(aws: Emulator, kind: str, billed: dict[str, int]) -> None:
+    definition = distributed({"Type": "Pass"}, ItemsPath="$")
+    definition["States"]["Map"]["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] = kind
+    run(definition, [1, 2, 3])
+    found = aws.billed()
+    assert found.pop("express_requests", 0) == (3 if kind == "EXPRESS" else 0)
+    found.pop("express_gb_seconds", None)
+    assert found == billed
 
 
 def test_an_input_that_is_too_long_is_refused() -> None:

@@ -114,6 +114,7 @@ class Emulator:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": REGION,
             "AWS_REGION": REGION,
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",  # or StartSyncExecution goes to sync-127.0.0.1
         }
 
     def local_url(self, function_url: str) -> str:
@@ -134,8 +135,8 @@ class Emulator:
         return msgspec.json.decode(answer.content, type=dict[str, Count])
 
     def billed(self) -> dict[str, float]:
-        """What AWS would bill for it all, by unit: write_units and read_units of DynamoDB, queue_requests and
-        fifo_requests, invocations and gb_seconds, object_writes and object_reads, events."""
+        """What AWS would bill for it all, by the units of `rota.aws.prices`: write_units, queue_requests, invocations,
+        gb_seconds, transitions, express_requests, object_writes ..."""
         answer = self._client.get("/_rota/billed").raise_for_status()
         return msgspec.json.decode(answer.content, type=dict[str, float])
 

@@ -16,6 +16,7 @@ from rota.testing.emulator.patches import (
     schedules,
     stepfunctions,
     tables,
+    transitions,
 )
 
 
@@ -33,4 +34,5 @@ def mend(counts: Counts, faults: Faults) -> None:
     tables.mend()
     stepfunctions.mend()
     maps.mend()
+    transitions.mend(counts)
     schedules.mend()
