@@ -22,7 +22,8 @@ _RESIZED = "shards resized to %d"
 
 
 @cache
-def _lambda() -> Any:
+def lambda_client() -> Any:
+    """Shared by invocations."""
     return client("lambda")
 
 
@@ -32,7 +33,7 @@ def _invoking(function: str) -> Invoke:
     def invoke(shards: Sequence[Shard]) -> None:
         payload = msgspec.json.encode({"shards": [list(shard) for shard in shards]})
         try:
-            _lambda().invoke(FunctionName=function, InvocationType="Event", Payload=payload)
+            lambda_client().invoke(FunctionName=function, InvocationType="Event", Payload=payload)
         except (BotoCoreError, ClientError) as error:
             raise translated(error, "lambda") from error
 
