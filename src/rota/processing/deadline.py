@@ -1,9 +1,9 @@
 """The timeout of a task's calls, with a second line of defence.
 
 A timer interrupts the call by an exception, which Python raises between two of its own steps; code in C that never
-comes back to Python is not interrupted, and some tasks catch everything. So a watch stands behind the timer, in a thread
-that needs no Python: if a call is still there after twice its timeout and a little more, it prints where, and ends the
-process. The engine then finds the item that does so by halving, as with any other that kills its worker.
+comes back to Python is not interrupted, and some tasks catch everything. So a watch stands behind the timer, in a
+thread that needs no Python: if a call is still there after twice its timeout and a little more, it prints where, and
+ends the process. The engine then finds the item that does so by halving, as with any other that kills its worker.
 
 Setting the watch starts a thread, which costs more than many a call, so one serves all calls of half a second.
 """
