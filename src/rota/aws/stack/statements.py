@@ -125,7 +125,15 @@ PERMISSIONS: Mapping[Role, tuple[Permission, ...]] = {
         _LOGS,
         _TRACES,
     ),
-    "DeadLetters": (_consume("dispatch.dead"), _consume("work.dead"), _STORE, _TELL_DEAD, _LOGS, _TRACES),
+    "DeadLetters": (
+        _consume("dispatch.dead"),
+        _consume("work.dead"),
+        _STORE,
+        *_HAND_OVER,
+        _TELL_DEAD,
+        _LOGS,
+        _TRACES,
+    ),
     # People and programs that use the client; attached to nobody by the stack itself.
     "Client": (
         Permission("cloudformation", ("DescribeStacks",), "stack", "find the table and the queues by the stack's name"),
