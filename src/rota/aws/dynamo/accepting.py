@@ -14,6 +14,7 @@ writes, always in transactions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -197,7 +198,9 @@ class Accepting:
                     own.setdefault(run.schedule_id, []).append(run)
             self._table.map(self._own_pages, list(own.values()))
         except RotaError:
-            self._table.delete_all(self._places.home(run.key) for run in runs)
+            # Where even that is refused, the first error is what the caller has to know.
+            with suppress(RotaError):
+                self._table.delete_all(self._places.home(run.key) for run in runs)
             raise
         self._table.delete_all(dead_key(key) for key, item in found.items() if item.get("dead"))
         self._table.delete_all(key_of(item) for key, item in found.items() if key_of(item) != self._places.home(key))

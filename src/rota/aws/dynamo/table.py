@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -42,10 +42,14 @@ TRANSACTION_BYTES = 3_500_000
 """Somewhat below the 4 MB that one may have, since sizes are estimates."""
 WORKERS = 16
 _TRIES = 12
+"""How often what DynamoDB put off is asked for again."""
+_DEAR = 3
+"""As so many of those counts an error that botocore had tried to get past by itself."""
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 2.0
 _ITEM_TOO_LARGE = "Item size"
-_BUSY = {
+_CONFLICT = {"TransactionConflict", "TransactionConflictException", "TransactionInProgressException"}
+_BUSY = _CONFLICT | {
     "InternalServerError",
     "ProvisionedThroughputExceeded",
     "ProvisionedThroughputExceededException",
@@ -53,9 +57,6 @@ _BUSY = {
     "ServiceUnavailable",
     "ThrottlingError",
     "ThrottlingException",
-    "TransactionConflict",
-    "TransactionConflictException",
-    "TransactionInProgressException",
 }
 
 A = TypeVar("A")
@@ -112,18 +113,18 @@ class Table:
             return {keys[0]: decode_item(answer["Item"])} if "Item" in answer else {}
         found: dict[Key, Item] = {}
         left: list[Any] = [encode_key(key) for key in keys]
-        for attempt in range(_TRIES):
-            self._pause(attempt)
+        patience = _Patience(self._sleep)
+        while patience.left("BatchGetItem", self.name):
             asked = {self.name: {"Keys": left, "ConsistentRead": consistent}}
-            answer = self._tried("batch_get_item", RequestItems=asked)
+            answer = self._tried(patience, "batch_get_item", RequestItems=asked)
             if answer is not None:
                 for raw in answer.get("Responses", {}).get(self.name, []):
                     item = decode_item(raw)
                     found[key_of(item)] = item
                 left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if not left:
-                return found
-        raise self._busy("BatchGetItem")
+                break
+        return found
 
     def write(self, write: Put | Update | Delete, returns: str = "NONE") -> Answer:
         """One write. returns: what DynamoDB calls ReturnValues."""
@@ -163,14 +164,13 @@ class Table:
 
     def _write_page(self, requests: Sequence[Any]) -> None:
         left: Sequence[Any] = requests
-        for attempt in range(_TRIES):
-            self._pause(attempt)
-            answer = self._tried("batch_write_item", RequestItems={self.name: left})
+        patience = _Patience(self._sleep)
+        while patience.left("BatchWriteItem", self.name):
+            answer = self._tried(patience, "batch_write_item", RequestItems={self.name: left})
             if answer is not None:
                 left = answer.get("UnprocessedItems", {}).get(self.name, [])
             if not left:
                 return
-        raise self._busy("BatchWriteItem")
 
     def page(
         self,
@@ -243,20 +243,29 @@ class Table:
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(WORKERS, "rota-dynamo", self._enter)
-        return list(self._pool.map(work, things))
+        begun = [self._pool.submit(work, thing) for thing in things]
+        wait(begun, return_when=FIRST_EXCEPTION)
+        # Whoever hears of a failure may undo what was done, so nothing of it may still be under way then.
+        for one in begun:
+            one.cancel()
+        wait(begun)
+        for one in begun:
+            if not one.cancelled():
+                one.result()
+        return [one.result() for one in begun]
 
     def _enter(self) -> None:
         self._inside.pool = True
 
     def _call(self, method: str, *, table: bool = True, **arguments: Any) -> Any:
-        for attempt in range(_TRIES):
-            self._pause(attempt)
-            answer = self._tried(method, **({"TableName": self.name} if table else {}), **arguments)
+        patience = _Patience(self._sleep)
+        while patience.left(_action(method), self.name):
+            answer = self._tried(patience, method, **({"TableName": self.name} if table else {}), **arguments)
             if answer is not None:
                 return answer
-        raise self._busy(method)
+        return None
 
-    def _tried(self, method: str, **arguments: Any) -> Any:
+    def _tried(self, patience: _Patience, method: str, **arguments: Any) -> Any:
         """The answer, or None if it is to be tried again."""
         try:
             return getattr(self._client, method)(**arguments)
@@ -270,6 +279,7 @@ class Table:
                 self._cancelled(error, reasons)
                 return None
             if code in _BUSY:
+                patience.spend(1 if code in _CONFLICT else _DEAR)
                 return None
             raise self._error(error) from error
         except BotoCoreError as error:
@@ -299,15 +309,35 @@ class Table:
         meant = translated(error, "dynamodb", table=self.name)
         return StoreError(f"table {self.name!r}: {meant}", table=self.name)
 
-    def _busy(self, action: str) -> StoreBusyError:
-        return StoreBusyError(
-            f"table {self.name!r} takes no more at the moment: {action} was put off {_TRIES} times", table=self.name
-        )
 
-    def _pause(self, attempt: int) -> None:
-        if attempt:
-            longest = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE)
+def _action(method: str) -> str:
+    """put_item is PutItem to AWS."""
+    return "".join(part.capitalize() for part in method.split("_"))
+
+
+class _Patience:
+    """How long one request is made again. sleep: waits the given seconds."""
+
+    def __init__(self, sleep: Callable[[float], None]) -> None:
+        self._sleep = sleep
+        self._tries = 0
+        self._spent = 0
+
+    def left(self, action: str, table: str) -> bool:
+        """Wait, unless it is the first time; StoreBusyError when it has been made often enough."""
+        if self._spent >= _TRIES:
+            message = f"table {table!r} takes no more at the moment: {action} was put off {self._tries} times"
+            raise StoreBusyError(message, table=table)
+        if self._tries:
+            longest = min(_FIRST_PAUSE * 2 ** (self._tries - 1), _LONGEST_PAUSE)
             self._sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - so that those who collided part
+        self._tries += 1
+        self._spent += 1
+        return True
+
+    def spend(self, more: int) -> None:
+        """That try counts for so many."""
+        self._spent += more - 1
 
 
 class _ConditionFailedError(Exception):
