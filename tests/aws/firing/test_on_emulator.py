@@ -9,8 +9,9 @@ from tests.aws.firing import shop
 from tests.aws.firing.functions import Functions, Invocation, event, forget
 
 from rota.app import App
-from rota.aws.handlers import adhoc, dead, dispatcher, feeder
+from rota.aws.handlers import dead, dispatcher, feeder
 from rota.aws.handlers.setting import parts
+from rota.aws.sessions import client as boto_client
 from rota.aws.stack_client import client_of
 from rota.client import Client
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
@@ -209,7 +210,7 @@ def test_a_run_is_updated_by_replacing_it(stack: Functions, client: Client) -> N
 def test_the_function_keeps_large_data_in_the_bucket_where_that_is_wanted(
     stack: Functions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    s3 = adhoc.client("s3")
+    s3 = boto_client("s3")
     s3.create_bucket(Bucket="shop-bucket")
     monkeypatch.setenv("ROTA_BUCKET", "shop-bucket")
     monkeypatch.setenv("ROTA_LARGE_PAYLOADS", "1")
