@@ -1,5 +1,5 @@
 """CloudFormation: properties that stock ignores (reserved concurrency, dead-letter queue of a function, TTL of a
-table), and limits of functions that it does not enforce."""
+table), numbers that come from parameters, and limits of functions that it does not enforce."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ def mend() -> None:
     """Patch what creates and updates functions and tables of a stack."""
     expect(provisioners._lambda_create, "_lambda_create", "8b2cf80e961d")
     expect(provisioners._lambda_update, "_lambda_update", "4855410e37d7")
+    expect(provisioners._lambda_esm_create, "_lambda_esm_create", "f053a4e8c30c")
+    expect(provisioners._lambda_esm_update, "_lambda_esm_update", "aa8165621335")
     expect(provisioners._ddb_create, "_ddb_create", "277586e016c6")
     expect(provisioners._ddb_update, "_ddb_update", "0665980ffdd0")
     expect(dynamodb._update_ttl, "_update_ttl", "e8243a4fbbb8")
     handlers = provisioners._RESOURCE_HANDLERS
     _complete(handlers["AWS::Lambda::Function"], _check_function, _complete_function)
     _complete(handlers["AWS::DynamoDB::Table"], lambda _: None, _complete_table)
+    _complete(handlers["AWS::Lambda::EventSourceMapping"], _number_concurrency, lambda _name, _properties: None)
 
 
 def _complete(handler: dict[str, Any], check: Callable[[Properties], None], after: After) -> None:
@@ -57,6 +60,13 @@ def _check_function(properties: Properties) -> None:
     variables = (properties.get("Environment") or {}).get("Variables") or {}
     if len(json.dumps(variables)) > _ENVIRONMENT_BYTES:
         raise ValueError(f"Lambda was unable to configure your environment variables: over {_ENVIRONMENT_BYTES} bytes")
+
+
+def _number_concurrency(properties: Properties) -> None:
+    """A parameter's value is text. Stock compares it to a number for every batch, which fails."""
+    scaling = properties.get("ScalingConfig") or {}
+    if "MaximumConcurrency" in scaling:
+        properties["ScalingConfig"] = {**scaling, "MaximumConcurrency": int(scaling["MaximumConcurrency"])}
 
 
 def _complete_function(name: str, properties: Properties) -> None:
