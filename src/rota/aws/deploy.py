@@ -49,13 +49,14 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class Deployer:
-    """Deploys to one account and region. told: is handed each event of a resource. noted: is handed what else is worth
-    a line."""
+    """Deploys to one account and region. s3, functions: boto3 clients, the latter of Lambda. told: is handed each event
+    of a resource. noted: is handed what else is worth a line."""
 
     def __init__(
         self,
         stacks: Stacks,
         s3: Any,
+        functions: Any,
         uploads: Uploads,
         *,
         told: Callable[[Event], None],
@@ -64,6 +65,7 @@ class Deployer:
         self._stacks = stacks
         self._cloudformation = stacks.client
         self._s3 = s3
+        self._lambda = functions
         self._uploads = uploads
         self._told = told
         self._noted = noted
@@ -111,6 +113,15 @@ class Deployer:
         if stack is None or reason is not None or (planned.changes and stack.status not in _DONE):
             raise failure(planned.stack, "be deployed", status, reason)
         return stack
+
+    def feed(self, stack: Stack) -> None:
+        """Have the feeder make a pass now: the next one by itself is up to a period away, and what was just stored may
+        be due before. Who deploys and may not invoke it loses nothing but that time."""
+        try:
+            with translating("lambda", stack=stack.name):
+                self._lambda.invoke(FunctionName=stack.outputs["FeederName"], InvocationType="Event")
+        except RotaError as error:
+            self._noted(f"the first firings may be late by a period of the feeder: {error}")
 
     def abandon(self, planned: Planned) -> None:
         """Take a plan back, and with it the empty stack that holds the plan of a first deployment."""
@@ -232,7 +243,7 @@ def deployer(
     with translating("sts"):
         account = client("sts").get_caller_identity()["Account"]
     uploads = Uploads(s3, account, cloudformation.meta.region_name, bucket)
-    return Deployer(Stacks(cloudformation, poll=poll), s3, uploads, told=told, noted=noted)
+    return Deployer(Stacks(cloudformation, poll=poll), s3, client("lambda"), uploads, told=told, noted=noted)
 
 
 def _placed(resource: dict[str, Any], places: Mapping[str, str]) -> dict[str, Any]:

@@ -83,8 +83,9 @@ def deploy(
                 return
             watch.expect(len(planned.changes))
             made = deployer.execute(planned)
-        with wiring.connect(f"aws://{name}", app) as client:
-            report = client.sync(app, prune=prune)
+            with wiring.connect(f"aws://{name}", app) as client:
+                report = client.sync(app, prune=prune)
+            deployer.feed(made)
         _print_stack(made, planned, report, json)
 
     if not emulator:

@@ -23,13 +23,15 @@ def rota(tmp_path: Path, aws: Emulator) -> Command:
     return Command(tmp_path)
 
 
-def test_deploying_stores_the_schedules_and_destroying_leaves_nothing(rota: Command) -> None:
+def test_deploying_stores_the_schedules_and_destroying_leaves_nothing(rota: Command, aws: Emulator) -> None:
     said = json.loads(rota("deploy", MODULE, "--installed", "--set", "Memory=256", "--json"))
     assert (said["stack"], said["status"]) == ("shop", "CREATE_COMPLETE")
     assert said["schedules"]["created"] == ["tidy", "orders", "charge", "export", "ship"]
     assert "CREATE_COMPLETE   AWS::DynamoDB::Table" in rota.err
     listed = json.loads(rota("schedule", "list", "--url", "aws://shop", "--json"))
     assert {it["id"] for it in listed} == {"tidy", "orders", "charge", "export", "ship"}
+
+    assert aws.counts()["lambda.Invoke"].requests == 1, "a first pass of the feeder"
 
     again = json.loads(rota("deploy", MODULE, "--installed", "--json"))
     assert again["changes"] == []
