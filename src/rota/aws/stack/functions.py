@@ -138,11 +138,7 @@ def _role(function: Function, plan: StackPlan) -> Json:
     }
     if function.user_code:
         properties["ManagedPolicyArns"] = only_if("HasWorkerPolicyArns", _ref("WorkerPolicyArns"))
-    return {
-        "Type": "AWS::IAM::Role",
-        "Metadata": on_purpose({"CKV_AWS_111": "only X-Ray's actions have no resource; see statements.py"}),
-        "Properties": properties,
-    }
+    return {"Type": "AWS::IAM::Role", "Properties": properties}
 
 
 def _function(function: Function, plan: StackPlan) -> Json:
