@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 from tests.aws.wheelhouse import ARM, INTEL, add_wheel
 
-from rota.aws.bundle import PROVIDED, Bundle, make_bundle
+from rota.aws.bundle import PROVIDED, ROTA_NEEDS, Bundle, make_bundle
 from rota.aws.installed import copy_installed
 from rota.aws.platform import Platform
-from rota.aws.source import Source, read_module, read_text
+from rota.aws.source import Source, imports_of, read_module, read_text
 from rota.core.errors import InvalidError, NotFoundError, RotaError
 
 PLAIN = "def handler(event, context):\n    return event\n"
 WITH_ROTA = "import rota\n\napp = rota.App('shop')\n"
+HANDLERS = ("adhoc", "dead", "dispatcher", "feeder", "worker")
 ARM312 = Platform("arm64", "3.12")
 
 
@@ -102,7 +103,7 @@ def test_what_lambda_has_is_left_out_with_all_that_only_it_needs(index: Path) ->
     add_wheel(index, "botocore", needs=["urllib3"])
     add_wheel(index, "urllib3")
     add_wheel(index, "jmespath")
-    add_wheel(index, "pages", needs=["jmespath", "boto3"])
+    add_wheel(index, "pages", needs=["jmespath", "boto3", 'urllib3; extra == "fast"'])
     bundle = make_bundle(read_text(PLAIN), ARM312, requirements=["pages", "boto3"])
     modules = {name.partition("/")[0] for name in names(bundle) if not name.partition("/")[0].endswith(".dist-info")}
     assert modules == {"handler.py", "jmespath", "pages"}
@@ -208,9 +209,22 @@ def test_nothing_is_missing_in_lambda(tmp_path: Path) -> None:
         (runtime / name).parent.mkdir(parents=True, exist_ok=True)
         (runtime / name).write_bytes(content)
     program = IMPORT_ALL.format(bundle=str(place), boto3=str(runtime))
-    done = subprocess.run([sys.executable, "-S", "-I", "-c", program], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-S", "-I", "-c", program]
+    traced = {**os.environ, "ROTA_TRACING": "1"}  # as functions run whose calls are traced
+    done = subprocess.run(command, env=traced, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert {"rota", "shop", "rota.aws.near", "rota.targets.http", "msgspec", "httpx"} <= set(json.loads(done.stdout))
+    loaded = json.loads(done.stdout)
+    assert {f"rota.aws.handlers.{name}" for name in HANDLERS} <= set(loaded)
+    files = [place / name.replace(".", "/") for name in loaded if name.partition(".")[0] == "rota"]
+    sources = [path for it in files for path in (it.with_suffix(".py"), it / "__init__.py") if path.is_file()]
+    foreign = (
+        imports_of({str(path): path.read_bytes() for path in sources})
+        - sys.stdlib_module_names
+        - {"rota", "boto3", "botocore"}
+    )
+    needs = {name.replace("-", "_") for name in ROTA_NEEDS} - {"tzdata"}
+    assert foreign == needs, "ROTA_NEEDS names what handlers import, no more and no less"
+    assert (place / "tzdata/zoneinfo/Europe/Berlin").is_file()
 
 
 def test_no_face_and_no_engine_of_a_machine_of_ones_own_goes_along(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from rota.aws.source import Source
 from rota.aws.wheels import cache_directory, canonical, download, names_in, unpack
 from rota.core.errors import InvalidError, NotFoundError, RotaError
 
-ROTA_NEEDS: tuple[str, ...] = ("aws-lambda-powertools", "httpcore", "httpx", "msgspec", "tzdata")
+ROTA_NEEDS: tuple[str, ...] = ("aws-lambda-powertools", "aws-xray-sdk", "httpcore", "httpx", "msgspec", "tzdata")
 """The distributions that rota's handlers import in Lambda, besides boto3, without those that these need in turn."""
 PROVIDED = frozenset({"boto3", "botocore", "s3transfer"})
 """Distributions that Lambda's Python has already."""

@@ -5,16 +5,13 @@ For an emulator on this machine, which runs functions with its own interpreter, 
 
 from __future__ import annotations
 
-import re
 import sysconfig
 from collections.abc import Iterable
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-from rota.aws.wheels import canonical, is_wanted, names_in
+from rota.aws.wheels import canonical, is_wanted, required
 from rota.core.errors import InvalidError
-
-_EXTRA = re.compile(r";.*\bextra\s*==")
 
 
 def copy_installed(names: Iterable[str], provided: frozenset[str]) -> dict[str, bytes]:
@@ -42,7 +39,7 @@ def _closure(names: Iterable[str], provided: frozenset[str]) -> dict[str, Distri
                 allowed = "what is installed here: a bundle for this interpreter copies it"
                 raise InvalidError("requirements", name, allowed) from None
             continue  # it is for another system or another Python
-        waiting += names_in("\n".join(it for it in found[name].requires or () if not _EXTRA.search(it)))
+        waiting += required(found[name].requires or ())
     return found
 
 

@@ -53,7 +53,7 @@ def read_module(path: Path) -> Source:
     while waiting:
         found = _gather(waiting.pop(), place.parent)
         files |= found
-        words = _imports_of(found)
+        words = imports_of(found)
         for word in sorted(words - imports):
             imports.add(word)
             waiting += _beside(place.parent, word)
@@ -72,13 +72,13 @@ def read_directory(path: Path) -> Source:
     if not modules:
         raise InvalidError("directory", str(path), "a directory with at least one Python file")
     module = next((name for name in _HANDLER_FILES if name in modules), modules[0] if len(modules) == 1 else "")
-    return Source(files, module, _requirements(place), frozenset(_imports_of(files)))
+    return Source(files, module, _requirements(place), frozenset(imports_of(files)))
 
 
 def read_text(text: str, module: str = "handler") -> Source:
     """Source text as a module of this name."""
     files = {f"{module}.py": text.encode()}
-    return Source(files, module, None, frozenset(_imports_of(files)))
+    return Source(files, module, None, frozenset(imports_of(files)))
 
 
 def choose_handler(source: Source, handler: str | None = None) -> str:
@@ -162,7 +162,8 @@ def _parse(name: str, content: bytes) -> ast.Module:
         raise InvalidError("source", name, f"Python source text ({error})") from None
 
 
-def _imports_of(files: dict[str, bytes]) -> set[str]:
+def imports_of(files: dict[str, bytes]) -> set[str]:
+    """The first words of all that the Python files among `files` import; relative imports aside."""
     words: set[str] = set()
     for name, content in files.items():
         if not name.endswith(".py"):

@@ -24,6 +24,7 @@ from rota.aws.platform import Platform
 from rota.core.errors import InvalidError, RotaError
 
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
+_EXTRA = re.compile(r";.*\bextra\s*==")
 _UNFOUND = re.compile(r"No matching distribution found for (.+)")
 _CONFLICT = re.compile(r"The conflict is caused by:\n((?: +\S.*\n)+)")
 _UNREACHED = re.compile(r"NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Name or service not known")
@@ -160,10 +161,15 @@ def is_wanted(path: str) -> bool:
 
 
 def _needs(files: dict[str, bytes]) -> list[str]:
-    """What a distribution's metadata says that it needs, extras included: those not chosen are not among the wheels."""
     for path, data in files.items():
         if path.endswith(".dist-info/METADATA"):
             header = data.decode("utf-8", "replace").partition("\n\n")[0]
-            lines = [it.partition(":")[2] for it in header.splitlines() if it.startswith("Requires-Dist:")]
-            return names_in("\n".join(lines))
+            lines = header.splitlines()
+            return required(it.partition(":")[2] for it in lines if it.startswith("Requires-Dist:"))
     return []
+
+
+def required(requirements: Iterable[str]) -> list[str]:
+    """The names in a distribution's own requirements, but for those of its extras: an extra that was chosen is among
+    the wheels though nobody requires it, and what was not chosen may be there for another's sake."""
+    return names_in("\n".join(it for it in requirements if not _EXTRA.search(it)))

@@ -10,14 +10,12 @@ import codecs
 import re
 import zlib
 from collections.abc import Callable, Iterator
-
-import zstandard
+from importlib import import_module
 
 from rota.connectors.options import Compression
 from rota.connectors.place import BLOCK
 from rota.core.errors import InvalidError, SourceError
 
-_SLICE = 1 << 14
 _SUFFIXES = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 # In these, bytes below 0x40 always are the ASCII characters, so newlines and quotes can be found without decoding.
 _CUTTABLE = re.compile(
@@ -80,24 +78,12 @@ def _inflate(blocks: Iterator[bytes], uri: str) -> Iterator[bytes]:
 
 
 def _unzstd(blocks: Iterator[bytes], uri: str) -> Iterator[bytes]:
-    new: Callable[[], zstandard.ZstdDecompressionObj] = zstandard.ZstdDecompressor().decompressobj
-    frame, begun = new(), False
+    # Loaded when a file asks for it: the library is larger than all else that a Lambda bundle holds.
     try:
-        for block in blocks:
-            for low in range(0, len(block), _SLICE):
-                data = block[low : low + _SLICE]
-                while data:
-                    if frame.eof:
-                        frame = new()
-                    begun = True
-                    text = frame.decompress(data)
-                    if text:
-                        yield text
-                    data = frame.unused_data if frame.eof else b""
-    except zstandard.ZstdError as error:
-        raise SourceError(f"source {uri!r} is no intact zstd file: {error}", source=uri) from error
-    if begun and not frame.eof:
-        raise SourceError(f"source {uri!r} is a truncated zstd file: it ends in the middle of the data", source=uri)
+        inflated: Callable[[Iterator[bytes], str], Iterator[bytes]] = import_module("rota.connectors.zstd").inflated
+    except ModuleNotFoundError as error:
+        raise SourceError(f"source {uri!r} needs zstandard, which is not installed here", source=uri) from error
+    return inflated(blocks, uri)
 
 
 def transcoded(blocks: Iterator[bytes], encoding: str, uri: str) -> Iterator[bytes]:
