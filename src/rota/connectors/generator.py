@@ -10,8 +10,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 
+from rota.connectors.folder import Folder
 from rota.connectors.jsonl import decode_lines, join_lines
 from rota.connectors.options import Generator
 from rota.connectors.spool import Spool
@@ -26,7 +26,7 @@ _SLICE = 1000
 class GeneratorSource:
     """The `Source` of `Generator`; positions count items."""
 
-    def __init__(self, options: Generator, spool: Path | None = None) -> None:
+    def __init__(self, options: Generator, spool: Folder | None = None) -> None:
         self._make = options.make
         self._name = getattr(options.make, "__qualname__", type(options.make).__qualname__)
         self._spool = Spool(spool)

@@ -14,6 +14,7 @@ from typing import Any, cast
 from rota.connectors.counting import CountingSink
 from rota.connectors.csv import CsvFormat
 from rota.connectors.files import LocalFiles
+from rota.connectors.folder import Folder, LocalFolder
 from rota.connectors.generator import GeneratorSource
 from rota.connectors.json_array import JsonArrayFormat
 from rota.connectors.jsonl import JsonLinesFormat
@@ -45,7 +46,13 @@ SinkText = str | SinkOptions | None
 
 _EXTRAS = {"rota.connectors.parquet": ("parquet", "pyarrow"), "rota.connectors.s3": ("aws", "boto3")}
 _EXTRAS |= dict.fromkeys(
-    ("rota.connectors.s3_parts", "rota.connectors.s3_file", "rota.connectors.dynamodb_table"), ("aws", "boto3")
+    (
+        "rota.connectors.s3_parts",
+        "rota.connectors.s3_file",
+        "rota.connectors.s3_folder",
+        "rota.connectors.dynamodb_table",
+    ),
+    ("aws", "boto3"),
 )
 _SUFFIXES: dict[str, type[Jsonl | Csv | JsonArray | Parquet]] = {
     ".jsonl": Jsonl,
@@ -93,17 +100,17 @@ def source_options(source: SourceText) -> FileSource | Generator:
 def open_source(source: SourceText, spool: str | Path | None = None) -> Source:
     """The source to plan and to read.
 
-    `spool` is the directory of the batch run in which the list of its files, and chunks of streams and generators are
-    kept; planner and workers give the same one. Nothing is read yet: call `check` for that.
+    `spool` is the directory of the batch run, or its `s3://` prefix, in which the list of its files, and chunks of
+    streams and generators are kept; planner and workers give the same one. Nothing is read yet: call `check` for that.
     """
     options = source_options(source)
-    directory = Path(spool) if spool is not None else None
+    folder = None if spool is None else open_folder(spool)
     if isinstance(options, Generator):
-        return GeneratorSource(options, directory)
+        return GeneratorSource(options, folder)
     place = _place(options.path)
     if isinstance(options, Parquet):
         make = load_connector("rota.connectors.parquet", "ParquetSource", "source", options.path)
-        return cast(Source, make(place, options.columns, directory))
+        return cast(Source, make(place, options.columns, folder))
     form: TextFormat
     if isinstance(options, Csv):
         form = CsvFormat(options)
@@ -111,7 +118,14 @@ def open_source(source: SourceText, spool: str | Path | None = None) -> Source:
         form = JsonArrayFormat(options)
     else:
         form = JsonLinesFormat(options)
-    return TextSource(place, form, options.compression, directory)
+    return TextSource(place, form, options.compression, folder)
+
+
+def open_folder(place: str | Path) -> Folder:
+    """The folder at a path of this machine or at `s3://bucket/prefix`."""
+    if isinstance(place, str) and place.startswith("s3://"):
+        return cast(Folder, load_connector("rota.connectors.s3_folder", "S3Folder", "directory", place)(place))
+    return LocalFolder(Path(place))
 
 
 def _place(path: str) -> Place:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rota.connectors.folder import Folder
 from rota.connectors.pinning import pinned_origins
 from rota.connectors.place import BLOCK, Place
 from rota.core.block import Block, empty_block
@@ -56,9 +56,9 @@ class PlacedFile(io.RawIOBase):
 class ParquetSource:
     """The `Source` of Parquet files."""
 
-    def __init__(self, place: Place, columns: tuple[str, ...] | None = None, directory: Path | None = None) -> None:
+    def __init__(self, place: Place, columns: tuple[str, ...] | None = None, folder: Folder | None = None) -> None:
         self._place = place
-        self._directory = directory
+        self._folder = folder
         self._columns = list(columns) if columns is not None else None
 
     def check(self) -> None:
@@ -81,7 +81,7 @@ class ParquetSource:
 
     def plan(self, size: ChunkSize, after: Chunk | None = None) -> Iterator[Chunk]:
         number = after.number + 1 if after else 0
-        for origin in pinned_origins(self._place, self._directory):
+        for origin in pinned_origins(self._place, self._folder):
             if after and (origin.uri < after.origin.uri or (origin.uri == after.origin.uri and after.last)):
                 continue
             resumed = after is not None and origin.uri == after.origin.uri

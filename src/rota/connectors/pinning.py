@@ -7,12 +7,11 @@ appears later is not read, wherever its name sorts; one that changes or goes bef
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 
-from rota.connectors.atomic import atomic_file
-from rota.connectors.place import Place
+from rota.connectors.folder import Folder
+from rota.connectors.place import BLOCK, Place
 from rota.core.chunk import Origin
 from rota.core.errors import SourceError
 
@@ -21,18 +20,22 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Origin).decode
 
 
-def pinned_origins(place: Place, directory: Path | None) -> Iterator[Origin]:
-    """What `place` found the first time this was asked for `directory`; each time anew if there is none."""
-    if directory is None:
+def pinned_origins(place: Place, folder: Folder | None) -> Iterator[Origin]:
+    """What `place` found the first time this was asked for `folder`; each time anew if there is none."""
+    if folder is None:
         yield from place.find()
         return
-    path = directory / _NAME
-    if not path.exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as out:
-            out.writelines(_encode(origin) + b"\n" for origin in place.find())
+    if folder.read(_NAME, 0, 1) is None:
+        folder.write(_NAME, (_encode(origin) + b"\n" for origin in place.find()))
     try:
-        with path.open("rb") as lines:
-            yield from map(_decode, lines)
-    except (OSError, ValueError) as error:
-        raise SourceError(f"the list of files in {str(path)!r} cannot be read: {error}") from error
+        yield from map(_decode, _lines(folder))
+    except ValueError as error:
+        raise SourceError(f"the list of files that was pinned cannot be read: {error}") from error
+
+
+def _lines(folder: Folder) -> Iterator[bytes]:
+    at, rest = 0, b""
+    while block := folder.read(_NAME, at, at + BLOCK):
+        at += len(block)
+        *lines, rest = (rest + block).split(b"\n")
+        yield from lines

@@ -43,7 +43,7 @@ def generator_of(source: SourceText) -> Callable[..., Iterable[object]] | None:
 
 
 def open_stored_source(
-    options: dict[str, Any], spool: Path, make: Callable[..., Iterable[object]] | None = None
+    options: dict[str, Any], spool: str | Path, make: Callable[..., Iterable[object]] | None = None
 ) -> Source:
     """The source behind `source_json`. make: the generator, which only the planner needs; readers have the spool."""
     if options.get("type") == GENERATOR:
@@ -69,5 +69,5 @@ def check_stored(run: BatchRun, make: Callable[..., Iterable[object]] | None = N
     """What can be known before a batch run is accepted: InvalidError, SourceError or ConflictError for what cannot
     work."""
     if make is None:
-        open_stored_source(filled(run.spec.source, run.id), Path(run.place)).check()
+        open_stored_source(filled(run.spec.source, run.id), run.place).check()
     open_stored_sink(filled(run.spec.sink, run.id)).check()

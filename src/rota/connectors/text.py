@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from pathlib import Path
 from typing import Protocol
 
 from rota.connectors.compression import compression_of, decompressed, is_cuttable, transcoded
+from rota.connectors.folder import Folder
 from rota.connectors.options import Compression
 from rota.connectors.pinning import pinned_origins
 from rota.connectors.place import BLOCK, Place
@@ -100,12 +100,12 @@ class TextSource:
     """A `Source` of one text format."""
 
     def __init__(
-        self, place: Place, form: TextFormat, compression: Compression = "auto", spool: Path | None = None
+        self, place: Place, form: TextFormat, compression: Compression = "auto", spool: Folder | None = None
     ) -> None:
         self._place = place
         self._form = form
         self._compression: Compression = compression
-        self._directory = spool
+        self._folder = spool
         self._spool = Spool(spool)
 
     def check(self) -> None:
@@ -115,7 +115,7 @@ class TextSource:
 
     def plan(self, size: ChunkSize, after: Chunk | None = None) -> Iterator[Chunk]:
         number = after.number + 1 if after else 0
-        for origin in pinned_origins(self._place, self._directory):
+        for origin in pinned_origins(self._place, self._folder):
             if after and origin.uri < after.origin.uri:
                 continue
             resumed = after if after and origin.uri == after.origin.uri else None
