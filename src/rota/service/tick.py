@@ -9,19 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rota.core.firing import NO_RUNS, plan
+from rota.core.firing import NO_RUNS, PAGE, plan
 from rota.core.schedule import Change, StoredSchedule
 from rota.ports.schedules import ScheduleStore
 
 LIMIT = 500
 
 
-def decide(store: ScheduleStore, due: Sequence[StoredSchedule], now: int, lead: int = 0) -> list[Change]:
+def decide(
+    store: ScheduleStore, due: Sequence[StoredSchedule], now: int, lead: int = 0, page: int = PAGE
+) -> list[Change]:
     """Decide on the ticks of `due` up to `now + lead` (epoch ms) and store the decisions; answers those that were
-    stored."""
+    stored. page: walk at most so many ticks of each, where the store takes many small changes rather than a large
+    one."""
     watched = [row.id for row in due if row.schedule.overlap != "allow"]
     open_runs = store.open_runs(watched) if watched else {}
-    changes = [change for row in due if (change := plan(row, open_runs.get(row.id, NO_RUNS), now, lead)) is not None]
+    changes = [
+        change for row in due if (change := plan(row, open_runs.get(row.id, NO_RUNS), now, lead, page)) is not None
+    ]
     if not changes:
         return []
     return [change for change, stored in zip(changes, store.apply(changes), strict=True) if stored]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.aws.dynamo.strict import Strict
 
 from rota.aws.dynamo.runs import DynamoRuns
 from rota.aws.dynamo.schedules import DynamoSchedules
@@ -33,7 +34,7 @@ def dynamodb(emulator: Emulator) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in emulator.environment().items():
             patch.setenv(name, value)
-        yield client("dynamodb")
+        yield Strict(client("dynamodb"))
 
 
 @pytest.fixture

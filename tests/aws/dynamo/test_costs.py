@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.aws.dynamo.metering import Metered
 
 from rota.aws.dynamo.far import DynamoFar
 from rota.aws.dynamo.runs import DynamoRuns
@@ -25,7 +26,6 @@ from rota.testing.conformance.values import (
     recurring,
     stored,
 )
-from tests.aws.dynamo.metering import Metered
 
 PAYLOAD = b'{"data": "' + b"x" * 400 + b'"}'
 
@@ -159,3 +159,18 @@ def _item(dynamodb: Any, table: Table, key: RunKey) -> Any:
         if "state" in item and f"#{key.schedule_id}#" in item["sk"]["S"]:
             return item
     raise LookupError(key)
+
+
+def test_a_dead_letter_waits_without_limit_until_it_is_purged(table: Table, runs: DynamoRuns, dynamodb: Any) -> None:
+    run = one_off("a", payload=b'"' + b"x" * 5000 + b'"')
+    runs.accept([run])
+    runs.settle([again(run, T0 + 1)])
+    [second] = [one for one in runs.due(T0 + 1, 10) if one.attempt]
+    runs.settle([died(second, started=T0 + 1)])
+    kept = [item for item in dynamodb.scan(TableName=table.name)["Items"] if item["pk"]["S"][:2] in ("A#", "B#", "X#")]
+    assert sorted(item["pk"]["S"][:2] for item in kept) == ["A#", "A#", "B#", "X#"]
+    assert not [item for item in kept if "expires" in item]
+    assert "expires" not in _item(dynamodb, table, run.key)
+    assert runs.purge([run.key]) == [run.key]
+    left = [item for item in dynamodb.scan(TableName=table.name)["Items"] if item["pk"]["S"][:2] in ("A#", "B#")]
+    assert len([item for item in left if "expires" in item]) == 3

@@ -117,7 +117,7 @@ class TestRefusals:
 
     def test_an_item_that_is_too_large(self, table: Table) -> None:
         with pytest.raises(StoreFullError, match="400 KB"):
-            table.write(Put({"pk": "x", "sk": "x", "data": b"x" * 410_000}))
+            Table(boto3.client("dynamodb"), table.name).write(Put({"pk": "x", "sk": "x", "data": b"x" * 410_000}))
 
     def test_a_transaction_that_met_another_is_made_again(self, table: Table, dynamodb: Any) -> None:
         meter = Metered(dynamodb)

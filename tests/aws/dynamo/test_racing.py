@@ -177,6 +177,16 @@ class TestGenerations:
         late = one_off("late", T0 + 30)
         assert create(blind, far, late) == ["late"], "it writes to the older one, whose fence counts"
 
+    def test_who_asks_for_fences_hears_of_a_generation_that_another_wrote_to(self, table: Table) -> None:
+        unaware = DynamoFar(table, clock=FakeClock(T0))
+        unaware.fences(["late"])
+        DynamoFar(table).resize(3, NOW)
+        for shard in DynamoFar(table).shards():
+            if shard.generation == 2:
+                feed_shard(DynamoFar(table), shard, T0 + HOUR, NOW)
+        late = one_off("late", T0 + 30)
+        assert create(DynamoRuns(table), unaware, late) == ["late"]
+
     def test_a_generation_is_dropped_when_nothing_of_it_is_ahead_and_nobody_writes_to_it(
         self, table: Table, stores: DynamoStores
     ) -> None:

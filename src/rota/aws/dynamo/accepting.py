@@ -92,7 +92,7 @@ class Accepting:
         self._table.put_all(items)
 
     def _signpost(self, run: Run) -> Item:
-        partition = self._places.partition(self._places.generations()[0], run.schedule_id, run.due)
+        partition = self._places.entry_partition(run.schedule_id, run.due)
         return self._writer.signpost(run.key, run.due, partition)
 
     def _together(self, runs: Sequence[Run]) -> None:
@@ -155,7 +155,7 @@ class Accepting:
 
     def noting(self, run: Run) -> Write:
         """The entry of a run in its schedule's ledger partition."""
-        sets: dict[str, Value] = {"ran": True, "expires": self._writer.lifetimes.beside(run.due)}
+        sets: dict[str, Value] = {"ran": True, "expires": self._writer.lifetimes.finished(run.due)}
         return change(ledger_key(run.schedule_id, run.scheduled), sets)
 
     def admission(

@@ -242,7 +242,8 @@ class Changes:
         """The writes of ledger rows, runs and cancellations, and the open runs after them."""
         made = Writing([], [])
         if group is None:
-            made.writes.extend(self._tick(row, ran=False) for row in rows.ticks)
+            ticked = {row.scheduled: row for row in rows.ticks}
+            made.writes.extend(self._tick(row, ran=False) for row in ticked.values())
             return made, None
         open_before = set(group.entries) | {key.scheduled for key in known or () if is_open((known or {})[key])}
         new = [run for run in rows.runs if run.scheduled not in open_before]
@@ -267,8 +268,8 @@ class Changes:
         for key, item in ending.items():
             made.writes.append(self._endings.cancelling(item, rows.at, blocks=key.scheduled in after.marked))
         made.writes.extend(group.others(after, [*newly, *(key.scheduled for key in ending)]))
-        ticked = {row.scheduled for row in rows.ticks}
-        made.writes.extend(self._tick(row, ran=row.scheduled in newly) for row in rows.ticks)
+        ticked = {row.scheduled: row for row in rows.ticks}
+        made.writes.extend(self._tick(row, ran=at in newly) for at, row in ticked.items())
         made.writes.extend(self._accepting.noting(run) for run in new if run.scheduled not in ticked)
         return made, after
 
@@ -317,7 +318,7 @@ class Changes:
     def tick_entry(self, schedule_id: str, at: int, version: int) -> Item:
         """An entry for a tick: a feeder goes on from there as long as the definition is that of `version`."""
         return {
-            "pk": self._places.partition(self._places.generations()[0], schedule_id, at),
+            "pk": self._places.entry_partition(schedule_id, at),
             "sk": tick_sort(at, schedule_id, version),
             "kind": "tick",
             "version": version,

@@ -10,14 +10,14 @@ the same settlement, made again, replaces it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from rota.aws.dynamo.groups import Groups
 from rota.aws.dynamo.held import BLOCKS
-from rota.aws.dynamo.items import Delete, Item, Put, Update, Value, Write, change, key_of, text_of
-from rota.aws.dynamo.keys import Key, blob_key, dead_key
+from rota.aws.dynamo.items import Delete, Item, Put, Update, Value, Write, change, key_of, set_of, text_of
+from rota.aws.dynamo.keys import Key, attempts_partition, blob_key, dead_key
 from rota.aws.dynamo.places import Places
 from rota.aws.dynamo.rows import (
     LargeValue,
@@ -150,14 +150,17 @@ class Endings:
             except RefusedError:
                 continue
             if dead:
-                self._keep_blob(item)
+                self._keep(item, settlement)
             return None if freed is None else _freed(self._table, freed)
         raise crowded(key)
 
     def _beside(self, settlement: Settlement, item: Item | None, *, dead: bool) -> list[Write]:
         writes: list[Write] = []
         if settlement.failure is not None:
-            writes.append(Put(self._writer.attempt(settlement)))
+            attempt = self._writer.attempt(settlement)
+            if dead:
+                del attempt["expires"]
+            writes.append(Put(attempt))
         place = dead_key(settlement.run.key)
         if dead:
             writes.append(Put({"pk": place.pk, "sk": place.sk}))
@@ -168,7 +171,6 @@ class Endings:
     def _lost(self, settlement: Settlement, outcome: Outcome, answer: LargeValue) -> list[Write]:
         """The run is not there any more; what became of it is recorded all the same."""
         run = msgspec.structs.replace(settlement.run, held=False)
-        self._places.prepare([run.scheduled])
         item, blobs = self._writer.run(run, self._places.home(run.key))
         self._table.put_all(blobs)
         item.pop("expires", None)
@@ -177,19 +179,18 @@ class Endings:
             item["attempts"] = attempts_noted(settlement)
         return [Put(item, when="attribute_not_exists(#pk)")]
 
-    def _keep_blob(self, item: Item | None) -> None:
-        """A dead letter waits without limit, and so must its payload."""
-        name = text_of(item, "blob") if item else ""
-        if name:
-            self._table.write(change(blob_key(name), {}, ("expires",), when="attribute_exists(#pk)"))
+    def _keep(self, item: Item | None, settlement: Settlement) -> None:
+        """A dead letter waits without limit, and so must what lies beside it."""
+        noted = set_of(item, "attempts") - attempts_noted(settlement) if item else frozenset()
+        for key in _kept_with(settlement.run.key, item or {}, noted):
+            self._table.write(change(key, {}, ("expires",), when="attribute_exists(#pk)"))
 
     def _again(self, settlement: Settlement) -> Run | None:
         """Another attempt at `retry_at`: the signpost first, so that the run is never due where nobody looks."""
         run, at = settlement.run, settlement.retry_at
         assert at is not None
         if at != run.scheduled:
-            self._places.prepare([at])
-            partition = self._places.partition(self._places.generations()[0], run.schedule_id, at)
+            partition = self._places.entry_partition(run.schedule_id, at)
             self._table.write(Put(self._writer.signpost(run.key, at, partition)))
         self._note(settlement)
         noted = {"attempts": attempts_noted(settlement)} if settlement.failure is not None else {}
@@ -299,7 +300,7 @@ class Endings:
             }
             writes: list[Write] = [Delete(dead_key(key))]
             if now != key.scheduled:
-                partition = self._places.partition(self._places.generations()[0], key.schedule_id, now)
+                partition = self._places.entry_partition(key.schedule_id, now)
                 writes.append(Put(self._writer.signpost(key, now, partition)))
             if item.get("own"):
                 group = self._groups.read(key.schedule_id)
@@ -331,16 +332,21 @@ class Endings:
             self._table.transact([forget, Delete(dead_key(key))])
         except RefusedError:
             return False
-        name = text_of(item, "blob")
-        if name:
-            beside = self._lifetimes.beside(due_of(item))
-            self._table.write(change(blob_key(name), {"expires": beside}, when="attribute_exists(#pk)"))
+        beside: dict[str, Value] = {"expires": self._lifetimes.beside(due_of(item))}
+        for place in _kept_with(key, item, set_of(item, "attempts")):
+            self._table.write(change(place, beside, when="attribute_exists(#pk)"))
         return True
 
 
 def _hangs(item: Item) -> bool:
     """Whether other runs hang on it, or it on others."""
     return item.get("blocks") is True or item["state"] == "held"
+
+
+def _kept_with(key: RunKey, item: Item, noted: Iterable[str]) -> list[Key]:
+    """What lies beside a run: its payload, if that is large, and those of its failed attempts."""
+    blob = text_of(item, "blob")
+    return [*([blob_key(blob)] if blob else []), *(Key(attempts_partition(key), sort) for sort in sorted(noted))]
 
 
 def _freed(table: Table, item: Item) -> Run:

@@ -24,7 +24,9 @@ The mark follows the fence: all that is due at most then was handed over. It is 
 feeder that dies loses nothing, and one that was down for an hour comes back to an hour's entries, in time order.
 
 Generations. Writers of different processes may for half a minute disagree about which generation is the newest, so
-both are fed, and `fences` answers the higher of the two: an entry handed over once too often does no harm. A
+both are fed, and `fences` answers the higher of the two: an entry handed over once too often does no harm. Whoever
+asks for fences must know of the generation that the entry went to, though another object wrote it: so before a
+generation begins, every fence that is there is told its number, and who reads a number that it does not know asks. A
 generation is dropped when it has no entry ahead and the next one is older than `SETTLED`, by when no process still
 writes to it; its history stays where it is.
 
@@ -39,7 +41,6 @@ from collections.abc import Sequence
 from rota.aws.dynamo.items import Item, Value, change, number_of, text_of
 from rota.aws.dynamo.keys import (
     AFTER_ALL,
-    GENERATIONS,
     LAST_HOUR,
     Key,
     entry_of,
@@ -86,10 +87,20 @@ class DynamoFar:
         if isinstance(shards, bool) or not 1 <= shards <= MOST_SHARDS:
             raise InvalidError("shards", shards, f"a whole number from 1 to {MOST_SHARDS}")
         known = self._places.generations(fresh=True)
-        if known[0].shards != shards:
-            known = self._places.begin(shards, now)
+        while known[0].shards != shards:
+            following = Generation(known[0].number + 1, shards, now)
+            self._announce(known, following.number)
+            if self._places.begin(known, following):
+                break
+            known = self._places.generations(fresh=True)
+        known = self._places.generations(fresh=True)
         self._places.drop(self._empty(known, now))
         return self.shards()
+
+    def _announce(self, known: Sequence[Generation], number: int) -> None:
+        """Let the fences that are there tell of a generation before anybody can write to it."""
+        places = [fence_key(shard.generation, shard.number) for shard in _shards(known)]
+        self._table.map(lambda place: self._table.write(change(place, {"newest": number})), places)
 
     def _empty(self, known: Sequence[Generation], now: int) -> list[int]:
         """The older generations that nobody writes to any more and that have no entry ahead."""
@@ -177,10 +188,9 @@ class DynamoFar:
 
     def put_ticks(self, ticks: Sequence[DueTick]) -> None:
         self._places.prepare(tick.at for tick in ticks)
-        newest = self._places.generations()[0]
         self._table.put_all(
             {
-                "pk": self._places.partition(newest, tick.schedule_id, tick.at),
+                "pk": self._places.entry_partition(tick.schedule_id, tick.at),
                 "sk": tick_sort(tick.at, tick.schedule_id, tick.version),
                 "kind": "tick",
                 "version": tick.version,
@@ -206,10 +216,11 @@ class DynamoFar:
         while True:
             before = self._places.generations()
             places = {name: [_fence_of(one, name) for one in before if not one.dropped] for name in ids}
-            found = self._table.get([GENERATIONS, *(place for each in places.values() for place in each)])
-            # Read with the fences: the entry may be in a generation that this process has not heard of.
-            if self._places.learn(found[GENERATIONS]) == before:
+            found = self._table.get(place for each in places.values() for place in each)
+            # The entry may be in a generation that this object has not heard of; then the fences of the others say so.
+            if max((number_of(item, "newest") or 0 for item in found.values()), default=0) <= before[0].number:
                 break
+            self._places.generations(fresh=True)
         return {
             name: max((number_of(found.get(place, {}), "fence") or 0 for place in each), default=0)
             for name, each in places.items()

@@ -50,9 +50,6 @@ class RunListing:
         where, values = _STATES.get(query.state, "#state = :asked_state"), dict[str, Value]()
         if query.state not in _STATES:
             values["asked_state"] = query.state or ""
-        if query.schedule_id is not None:
-            where += " AND contains(#sk, :name)"
-            values["name"] = f"#{query.schedule_id}#"
         return self._walk.newest(low, high, query.limit, where, query.after, values)
 
     def _listed_open(self, schedule: Item, query: RunQuery) -> list[Item]:

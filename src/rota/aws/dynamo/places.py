@@ -78,12 +78,6 @@ class Places:
             self._asked = now
         return self._known
 
-    def learn(self, item: Item) -> tuple[Generation, ...]:
-        """Take over the item of the generations, which was just read."""
-        self._known = _decoded(item)
-        self._asked = self._clock.now()
-        return self._known
-
     def _read(self) -> tuple[Generation, ...]:
         item = self._table.get([GENERATIONS]).get(GENERATIONS)
         if item is None:
@@ -93,12 +87,9 @@ class Places:
             assert item is not None
         return _decoded(item)
 
-    def begin(self, shards: int, now: int) -> tuple[Generation, ...]:
-        """Another generation; answers all."""
-        while True:
-            known = self.generations(fresh=True)
-            if self._replace(known, (Generation(known[0].number + 1, shards, now), *known)):
-                return self.generations(fresh=True)
+    def begin(self, known: Sequence[Generation], following: Generation) -> bool:
+        """Begin another generation after those `known`; False if there are others by now."""
+        return self._replace(known, (following, *known))
 
     def drop(self, numbers: Iterable[int]) -> None:
         """Say that these have no entry ahead any more."""
@@ -116,14 +107,21 @@ class Places:
         return self._table.write(update).done
 
     def home(self, key: RunKey) -> Key:
-        """Where a new run belongs."""
-        return self.within(self.generations()[0], key)
+        """Where a new run belongs. Its hour is in the directory when this answers."""
+        return Key(self.entry_partition(key.schedule_id, key.scheduled), run_sort(key.scheduled, key))
+
+    def entry_partition(self, schedule_id: str, at: int) -> str:
+        """Where a new entry that is due at `at` belongs. Its hour is in the directory when this answers."""
+        newest = self.generations()[0]
+        if (hour_of(at), newest.number) not in self._written:
+            self._enter([hour_of(at)], newest.number)
+        return self._partition(newest, schedule_id, at)
 
     def within(self, generation: Generation, key: RunKey) -> Key:
         """Where that generation holds a run."""
-        return Key(self.partition(generation, key.schedule_id, key.scheduled), run_sort(key.scheduled, key))
+        return Key(self._partition(generation, key.schedule_id, key.scheduled), run_sort(key.scheduled, key))
 
-    def partition(self, generation: Generation, schedule_id: str, at: int) -> str:
+    def _partition(self, generation: Generation, schedule_id: str, at: int) -> str:
         return time_partition(generation.number, spread(schedule_id, generation.shards), hour_of(at))
 
     def rivals(self, key: RunKey) -> list[Key]:
@@ -175,9 +173,12 @@ class Places:
         return found
 
     def prepare(self, times: Iterable[int]) -> None:
-        """Enter the hours of those times into the directory. Before anything is written there."""
-        generation = self.generations()[0].number
-        new = {(hour, generation) for hour in map(hour_of, times)} - self._written
+        """Enter the hours of those times into the directory, all in one go: whoever asks for the place of many entries
+        should do this first."""
+        self._enter(map(hour_of, times), self.generations()[0].number)
+
+    def _enter(self, hours: Iterable[int], generation: int) -> None:
+        new = {(hour, generation) for hour in hours} - self._written
         if not new:
             return
         keys = {Key(DIRECTORY, directory_sort(hour, number)): (hour, number) for hour, number in new}

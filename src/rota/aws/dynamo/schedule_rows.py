@@ -63,7 +63,7 @@ def active_tick(state: State) -> int | None:
 
 
 def tick_fields(row: TickRow, lifetimes: Lifetimes) -> dict[str, Value]:
-    return {"tick": _encode(row).decode(), "until": row.until, "expires": lifetimes.beside(row.decided)}
+    return {"tick": _encode(row).decode(), "until": row.until, "expires": lifetimes.finished(row.decided)}
 
 
 def tick_from(item: Item) -> TickRow:

@@ -187,6 +187,8 @@ class Table:
     ) -> Page:
         """Items with low <= sort key <= high, from one request, which reads up to `limit` of them and answers those
         that fit `where`. after: a sort key, to go on behind it."""
+        if low > high:
+            return Page([], None)
         asked: dict[str, Value] = {**(values or {}), "partition": partition, "low": low, "high": high}
         condition = "#pk = :partition AND #sk BETWEEN :low AND :high"
         arguments: dict[str, Any] = {"FilterExpression": where} if where else {}
