@@ -1,0 +1,57 @@
+"""aws://STACK, on the emulator: from a name to a client, and what to say where that is not possible."""
+
+from __future__ import annotations
+
+import pytest
+from tests.aws.firing.functions import Functions
+
+from rota.aws.sessions import client
+from rota.core.errors import InvalidError, NotFoundError
+from rota.testing.emulator import Emulator
+from rota.wiring import connect
+
+OUTPUTS = {
+    "Table": "shop",
+    "DispatchQueueUrl": "DispatchQueue",
+    "WorkerQueueUrl": "WorkerQueue",
+    "DeadQueueUrl": "DeadQueue",
+    "BucketName": "shop-bucket",
+    "QueuePrefix": "data",
+}
+
+
+def stack(name: str, outputs: dict[str, str]) -> None:
+    template = {
+        "Resources": {"Any": {"Type": "AWS::SQS::Queue"}},
+        "Outputs": {key: {"Value": value} for key, value in outputs.items()},
+    }
+    import json
+
+    client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
+    client("cloudformation").get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+
+
+def test_a_stack_is_found_by_its_name(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    functions = Functions(monkeypatch)
+    urls = {key: functions.queues.get(value, value) for key, value in OUTPUTS.items()}
+    urls["QueuePrefix"] = urls["QueuePrefix"].removesuffix("data")
+    stack("shop", urls)
+    with connect("aws://shop?region=us-east-1") as found:
+        run = found.at(4_000_000_000, "queue:data", {"n": 1})
+        assert found.runs.get(run).state == "pending"
+        with pytest.raises(NotFoundError, match="none of this name"):
+            found.at(4_000_000_000, "queue:nowhere")
+    with pytest.raises(NotFoundError, match="none in region"):
+        connect("aws://shoe")
+
+
+def test_a_stack_of_somebody_else_is_refused(aws: Emulator) -> None:
+    stack("other", {"Bucket": "b"})
+    with pytest.raises(InvalidError, match="`rota deploy` made"):
+        connect("aws://other")
+
+
+@pytest.mark.parametrize("url", ["aws://", "aws://a/b", "aws://shop?zone=1"])
+def test_a_url_that_names_no_stack_is_refused(url: str) -> None:
+    with pytest.raises(InvalidError, match="aws://STACK"):
+        connect(url)
