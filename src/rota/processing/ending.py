@@ -15,7 +15,7 @@ import msgspec
 from rota.connectors.manifest import read_receipt, receipt_path, write_manifest
 from rota.core.batch import BatchKey, BatchOutcome, BatchRun
 from rota.core.completion import ChunkRow, is_complete
-from rota.core.errors import RotaError, StoreError
+from rota.core.errors import ConflictError, RotaError, StoreError
 from rota.core.receipt import Delivered, Part, Receipt, entry_of, open_entry
 from rota.core.retry import Retry
 from rota.core.run import Run, RunSpec
@@ -26,6 +26,7 @@ from rota.processing.places import Places
 
 log: logging.Logger = logging.getLogger("rota.batch")
 PAGE = 2000
+FINISH_ATTEMPTS = 3
 NOTICE_RETRY = Retry(attempts=10, initial=1.0, factor=3.0, maximum=3600.0)
 _encode = msgspec.json.Encoder().encode
 
@@ -52,7 +53,7 @@ def conclude(
         finished = _account_for_what_is_done(run, store, sink, places, finished)
     elif sink is not None:
         try:
-            receipt, place = _write(run, store, sink.finish(_parts(store, run.key)), places)
+            receipt, place = _write(run, store, _put_in_place(run, store, sink), places)
             finished = Finished(run.outcome, 0, run.error, receipt.version, receipt.root, place)
         except StoreError:
             raise
@@ -67,6 +68,37 @@ def conclude(
         places.clean()
     log.info("%s %s: %s %s", run.id, finished.outcome, run.counts, finished.error)
     return True
+
+
+class _StoreFailedError(Exception):
+    """Our own store, in the middle of what a sink does."""
+
+    def __init__(self, error: StoreError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _put_in_place(run: BatchRun, store: BatchStore, sink: Sink) -> Delivered:
+    """The results. When our store fails, the end is tried again until it answers. A sink has a store of its own, which
+    may never answer, so it is tried a few times; a redrive tries again."""
+
+    def parts() -> Iterator[Part]:
+        try:
+            for row in rows(store, run.key, "done"):
+                if row.mark is not None:
+                    yield from row.mark.parts
+        except StoreError as error:
+            raise _StoreFailedError(error) from error
+
+    failed: StoreError | None = None
+    for _ in range(FINISH_ATTEMPTS):
+        try:
+            return sink.finish(parts())
+        except _StoreFailedError as error:
+            raise error.error from None
+        except StoreError as error:
+            failed = error
+    raise ConflictError(str(failed), batch_run=run.id) from failed
 
 
 def _account_for_what_is_done(
@@ -99,12 +131,6 @@ def _write(
     planned = run.sealed is not None
     receipt = write_manifest(directory, run.name, run.id, delivered, entries, previous, ended, planned=planned)
     return receipt, places.publish(directory)
-
-
-def _parts(store: BatchStore, key: BatchKey) -> Iterator[Part]:
-    for row in rows(store, key, "done"):
-        if row.mark is not None:
-            yield from row.mark.parts
 
 
 def notices_of(run: BatchRun, finished: Finished) -> list[Run]:

@@ -95,7 +95,7 @@ def ask(store: BatchStore, id: str, wish: Wish) -> BatchRun:
 
 def redrive(store: BatchStore, id: str, groups: Sequence[int] | None = None) -> BatchRun:
     """Attempt dead letters again: those of the groups of these numbers, or all. A batch run that ended early also goes
-    on where it stopped. Records that could not be decoded are left out: the source is pinned, so they cannot have
+    on where it stopped, and results that could not be put in place are. Records that could not be decoded are left out: the source is pinned, so they cannot have
     changed. ConflictError if it has not ended, if there is nothing to do, or if a group that was asked for holds such
     records."""
     run = find_run(store, id)
@@ -106,7 +106,8 @@ def redrive(store: BatchStore, id: str, groups: Sequence[int] | None = None) -> 
     if unknown:
         raise InvalidError("group", unknown[0], _numbers(found))
     chosen = [one for one in chosen if one not in final]
-    nothing = not chosen and is_complete(run)
+    # Without a receipt, the results of a complete batch run are not in place yet.
+    nothing = not chosen and is_complete(run) and run.version > 0
     if final and (groups or nothing):
         raise ConflictError(_undecodable(id, final), batch_run=id)
     if nothing:
