@@ -109,3 +109,16 @@ def test_what_lambda_does_is_allowed_to_every_function() -> None:
     for function in FUNCTIONS:
         actions = {action for row in PERMISSIONS[function.role] for action in actions_of(row)}
         assert (actions >= BY_LAMBDA) == bool(function.queues), function.role
+
+
+@pytest.mark.parametrize("function", HANDLERS, ids=lambda it: it.role)
+def test_who_hands_over_may_send_wherever_that_leads(function: Function) -> None:
+    hands_over = "rota.aws.handover" in reached(f"rota.aws.handlers.{function.module}")
+    sends = {row.on for row in PERMISSIONS[function.role] if "SendMessageBatch" in row.calls}
+    assert hands_over == ({"dispatch", "work", "queues", "targets.sqs"} <= sends)
+
+
+@pytest.mark.parametrize("function", HANDLERS, ids=lambda it: it.role)
+def test_who_copies_dead_letters_may_send_there(function: Function) -> None:
+    copies = "rota.aws.dead_copies" in reached(f"rota.aws.handlers.{function.module}")
+    assert copies == any(row.on == "dead" for row in PERMISSIONS[function.role])

@@ -239,7 +239,7 @@ def _extras() -> Json:
     """Permissions for targets that no schedule of the app names, as the parameters list them."""
     given = (
         ("ExtraFunctionArns", ["lambda:InvokeFunction"], ("Dispatcher",)),
-        ("ExtraQueueArns", ["sqs:SendMessage"], ("AdHoc", "Dispatcher", "Feeder", "Worker")),
+        ("ExtraQueueArns", ["sqs:SendMessage"], ("AdHoc", "DeadLetters", "Dispatcher", "Feeder", "Worker")),
         ("ExtraStateMachineArns", ["states:StartExecution", "states:StartSyncExecution"], ("Dispatcher",)),
     )
     return {
