@@ -34,13 +34,14 @@ test: check
 slow: venv
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup -m slow --hypothesis-profile=deep
 
-check: venv stack
+check: venv
 	$(BIN)/ruff format --check $(PYTHON_DIRS)
 	$(BIN)/ruff check $(PYTHON_DIRS)
 	$(BIN)/mypy $(TYPED_DIRS)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
 	PATH="$(abspath $(BIN)):$$PATH" basedpyright --verifytypes rota --ignoreexternal
+	@$(MAKE) --no-print-directory stack
 
 stack: venv
 	@$(PYTHON) scripts/venv.py $(TOOLS) requirements/tools.txt --without-project
