@@ -95,9 +95,9 @@ def ask(store: BatchStore, id: str, wish: Wish) -> BatchRun:
 
 def redrive(store: BatchStore, id: str, groups: Sequence[int] | None = None) -> BatchRun:
     """Attempt dead letters again: those of the groups of these numbers, or all. A batch run that ended early also goes
-    on where it stopped, and results that could not be put in place are. Records that could not be decoded are left out: the source is pinned, so they cannot have
-    changed. ConflictError if it has not ended, if there is nothing to do, or if a group that was asked for holds such
-    records."""
+    on where it stopped; results that could not be put in place are tried again. Records that could not be decoded are
+    left out: the source is pinned, so they cannot have changed. ConflictError if it has not ended, if there is nothing
+    to do, or if a group that was asked for holds such records."""
     run = find_run(store, id)
     found = store.failures(run.key)
     chosen = [one for one in found if groups is None or one.number in groups]
