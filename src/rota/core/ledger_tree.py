@@ -215,7 +215,7 @@ def _grow(edge: list[list[int]], level: int, index: int) -> Iterator[Seal]:
 
 def open_children(node: Node, state: NodeState, chunks: int) -> list[Node]:
     """The children whose sums are not in `state` yet, of a tree over that many chunks; none for a leaf."""
-    if node.level == 0:
+    if node.level == 0 or state.is_complete:
         return []
     there = -(-chunks // FAN_OUT**node.level) - node.number * FAN_OUT
     return [node.child(member) for member in range(min(there, FAN_OUT)) if member not in state.members]

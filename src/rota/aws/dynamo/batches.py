@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from rota.aws.dynamo.batches_failures import Failures
-from rota.aws.dynamo.batches_headers import awaited_of, chunks_of, groups_of
+from rota.aws.dynamo.batches_headers import awaited_name, awaited_of, chunks_of, groups_of
 from rota.aws.dynamo.batches_index import Index
 from rota.aws.dynamo.batches_keys import header_key
 from rota.aws.dynamo.batches_marks import Marks
@@ -96,10 +96,10 @@ class DynamoBatches:
         revision = number_of(header, "revision") or 0
         if not revision:
             raise ConflictError(f"batch run {key.id!r} is not redriven", batch_run=key.id)
-        if number_of(header, "awaited") != revision:
+        if awaited_name(revision) not in header:
             counted = _Counted(numbers)
             self._trees.seal(key, revision, sparse_seals(counted), self._index.expires(key))
-            sets = {"awaited": revision, "awaited_behind": counted.behind}
+            sets = {awaited_name(revision): counted.behind}
             self._table.write(
                 change(header_key(key), sets, when="#revision = :revision", values={"revision": revision})
             )

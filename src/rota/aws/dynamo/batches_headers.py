@@ -2,9 +2,10 @@
 which may hold a payload, lies beside it and is written once; the totals are in the trees.
 
 attributes of a header, besides those of `BatchRun`: behind (no chunk of a higher number, or that, is planned), top (the
-highest revision marked), sealing (said before the tree is sealed; `sealed`, after it), awaited (the redrive whose tree
-is sealed) and awaited_behind, reopened (chunks that are to be done again), other_* (totals that are in no tree), by
-(token of the request that wrote the state last, so that a request whose answer was lost is recognized).
+highest revision marked), sealing (said before the tree is sealed; `sealed`, after it), awaited_N (of redrive N, whose
+tree is sealed: no higher chunk, or that, is done again), reopened (chunks that are to be done again), other_* (totals
+that are in no tree), by (token of the request that wrote the state last, so that a request whose answer was lost is
+recognized).
 """
 
 from __future__ import annotations
@@ -81,11 +82,10 @@ def batch_run(header: Item, spec: Item, sums: Sums) -> BatchRun:
 def trees_of(header: Item) -> list[Tree]:
     """All trees that may have marks in them."""
     key, behind = header_of(text_of(header, "sk")), chunks_of(header)
-    awaited = number_of(header, "awaited") or 0
     trees = [Tree(key, 0, behind)]
     for number in range(1, (number_of(header, "top") or 0) + 1):
-        known = number == awaited
-        trees.append(Tree(key, number, (number_of(header, "awaited_behind") or 0) if known else behind, sparse=known))
+        awaited = number_of(header, awaited_name(number))
+        trees.append(Tree(key, number, behind) if awaited is None else Tree(key, number, awaited, sparse=True))
     return trees
 
 
@@ -97,9 +97,13 @@ def awaited_of(header: Item) -> list[Tree] | None:
         return None
     if not revision:
         return [Tree(key, 0, sealed)]
-    if number_of(header, "awaited") != revision:
-        return None
-    return [Tree(key, 0, sealed), Tree(key, revision, number_of(header, "awaited_behind") or 0)]
+    awaited = number_of(header, awaited_name(revision))
+    return None if awaited is None else [Tree(key, 0, sealed), Tree(key, revision, awaited, sparse=True)]
+
+
+def awaited_name(revision: int) -> str:
+    """The attribute that says, once the tree of that redrive is sealed, how far it goes."""
+    return f"awaited_{revision}"
 
 
 def groups_of(header: Item) -> tuple[str, ...]:
