@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from rota.aws.sessions import client, code_of, translating
 from rota.aws.stack.parameters import check_parameters
-from rota.aws.stacks import POLL, Event, Stack, Stacks, failure
+from rota.aws.stacks import APP_TAG, POLL, Event, Stack, Stacks, failure
 from rota.aws.synth import TEMPLATE, Synthesis
 from rota.aws.uploads import Uploads, empty
 from rota.core.errors import ConflictError, RotaError
@@ -75,7 +75,7 @@ class Deployer:
 
         InvalidError for a parameter that there is not, ConflictError for a stack in a state that forbids it."""
         check_parameters(parameters)
-        found = self._ready(stack)
+        found = self._ready(stack, synthesis.plan.app)
         if self._uploads.prepare():
             self._noted(f"made the bucket {self._uploads.bucket}")
         template = self._upload(stack, synthesis)
@@ -93,7 +93,7 @@ class Deployer:
                 TemplateURL=template,
                 Parameters=given,
                 Capabilities=list(CAPABILITIES),
-                Tags=[{"Key": "rota:app", "Value": synthesis.plan.app}],
+                Tags=[{"Key": APP_TAG, "Value": synthesis.plan.app}],
             )
         return Planned(stack, made["Id"], found is None, self._changes(stack, made["Id"]))
 
@@ -136,6 +136,8 @@ class Deployer:
         if found is None:
             self._uploads.forget(stack)
             return False
+        if found.app is None and not found.never_made:
+            raise ConflictError(f"stack {stack} is none of rota's, so it is not deleted", stack=stack)
         for attempt in range(_TRIES):
             self._empty_bucket(found)
             last = self._stacks.last_event(found.id)
@@ -151,21 +153,26 @@ class Deployer:
         self._uploads.forget(stack)
         return True
 
-    def _ready(self, name: str) -> Stack | None:
+    def _ready(self, name: str, app: str) -> Stack | None:
         stack = self._stacks.idle(name)
         if stack is None:
             return None
-        if stack.never_made:
+        if stack.status == "REVIEW_IN_PROGRESS" or (stack.never_made and stack.app == app):
             self._noted(f"clearing away stack {name}, which was never made ({stack.status})")
             with translating("cloudformation", stack=name):
                 self._cloudformation.delete_stack(StackName=stack.id)
             self._stacks.follow(stack.id, self._stacks.last_event(stack.id), self._told)
             return None
+        if stack.app is None:
+            raise ConflictError(f"stack {name} is none of rota's: choose another name", stack=name)
         if stack.status not in _USABLE:
             hint = "see its events in the console" if "FAILED" in stack.status else "wait, and try again"
             raise ConflictError(f"stack {name} is {stack.status} and cannot be deployed to; {hint}", stack=name)
-        if stack.outputs and "DispatchQueueUrl" not in stack.outputs:
-            raise ConflictError(f"stack {name} is none of rota's: choose another name", stack=name)
+        if stack.app != app:
+            raise ConflictError(
+                f"stack {name} holds the app {stack.app!r}, whose tasks {app!r} would replace: choose another name",
+                stack=name,
+            )
         return stack
 
     def _upload(self, stack: str, synthesis: Synthesis) -> str:

@@ -19,6 +19,7 @@ from rota.aws.sessions import code_of, translating
 from rota.core.errors import ConflictError, RotaError
 
 POLL = 1.0
+APP_TAG = "rota:app"
 _CANCELLED = re.compile(r"cancelled|The following resource\(s\) failed", re.IGNORECASE)
 _UNAUTHORIZED = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
 
@@ -38,7 +39,8 @@ class Event(NamedTuple):
 
 
 class Stack(msgspec.Struct, frozen=True):
-    """id: its ARN, which goes on meaning it when it is gone."""
+    """id: its ARN, which goes on meaning it when it is gone. A stack of rota's has a tag, or at least the outputs, if
+    SAM's own tool deployed it."""
 
     name: str
     id: str
@@ -46,6 +48,12 @@ class Stack(msgspec.Struct, frozen=True):
     reason: str
     outputs: dict[str, str]
     parameters: frozenset[str]
+    tags: dict[str, str]
+
+    @property
+    def app(self) -> str | None:
+        """The app that it was made for; None if it is none of rota's."""
+        return self.tags.get(APP_TAG) or self.outputs.get("AppName" if "DispatchQueueUrl" in self.outputs else "")
 
     @property
     def busy(self) -> bool:
@@ -83,6 +91,7 @@ class Stacks:
             found.get("StackStatusReason", ""),
             {it["OutputKey"]: it["OutputValue"] for it in found.get("Outputs", ())},
             frozenset(it["ParameterKey"] for it in found.get("Parameters", ())),
+            {it["Key"]: it["Value"] for it in found.get("Tags", ())},
         )
 
     def idle(self, name: str) -> Stack | None:

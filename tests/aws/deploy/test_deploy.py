@@ -139,7 +139,18 @@ def test_a_missing_permission_names_the_action(log: Log, aws: Emulator, shop: Sy
 
 
 def test_a_stack_of_somebody_elses_is_left_alone(log: Log, shop: Synthesis) -> None:
-    template = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"Name": {"Value": "x"}}}'
+    template = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"AppName": {"Value": "shop"}}}'
     boto3.client("cloudformation").create_stack(StackName="theirs", TemplateBody=template)
     with pytest.raises(ConflictError, match="none of rota's"):
         log.deployer().plan("theirs", shop, {})
+    with pytest.raises(ConflictError, match="none of rota's"):
+        log.deployer().destroy("theirs")
+    assert stacks() == ["theirs"]
+
+
+def test_the_stack_of_another_app_is_left_alone(log: Log, shop: Synthesis) -> None:
+    it = log.deployer()
+    it.execute(it.plan("shop", shop, {}))
+    other = msgspec.structs.replace(shop, plan=msgspec.structs.replace(shop.plan, app="office"))
+    with pytest.raises(ConflictError, match="holds the app 'shop'"):
+        it.plan("shop", other, {})
