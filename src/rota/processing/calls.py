@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -26,22 +27,25 @@ _Failed = list[tuple[int, BaseException]]
 
 
 class Dead(NamedTuple):
-    """An item that failed for good. at: which one of those given."""
+    """An item that failed, for good or for now. at: which one of those given. wait: seconds until the next attempt."""
 
     at: int
     failure: Failure
     attempts: int
     field: str = ""
+    wait: float = 0.0
 
 
 class Ended(NamedTuple):
-    """results: of the items that succeeded, in order. at: which ones those are; None if all."""
+    """results: of the items that succeeded, in order. at: which ones those are; None if all. later: those to attempt
+    again after a wait that is longer than one waits here."""
 
     results: list[object]
     at: list[int] | None
     dead: list[Dead]
     skipped: int
     retries: int
+    later: Sequence[Dead] = ()
 
 
 class OverMemoryError(BaseException):
@@ -63,7 +67,8 @@ def described(error: BaseException) -> tuple[Failure, str]:
 
 
 class Calls:
-    """How the items of one batch run are attempted in this process. key: makes the jitter of retries differ."""
+    """How the items of one batch run are attempted in this process. key: makes the jitter of retries differ. patience:
+    seconds that a retry is waited for; an item that has to wait longer is put off."""
 
     def __init__(
         self,
@@ -74,8 +79,10 @@ class Calls:
         text: bool,
         async_limit: int,
         limited_memory: bool = False,
+        patience: float = math.inf,
     ) -> None:
         self._task = task
+        self._patience = patience
         self._retry = retry or task.retry
         self._key = key
         self._async_limit = async_limit
@@ -86,8 +93,11 @@ class Calls:
         self._pacer = _Pacer()
         self.whole_chunks: bool = task.batch
 
-    def attempt(self, values: Sequence[object], base: int, pace: float = 0.0) -> Ended:
-        """Attempt every item. base: number of the first, for the jitter. pace: seconds an item takes at least."""
+    def attempt(
+        self, values: Sequence[object], base: int, pace: float = 0.0, tried: Sequence[int] | None = None
+    ) -> Ended:
+        """Attempt every item. base: number of the first, for the jitter. pace: seconds an item takes at least. tried:
+        how often each was attempted before."""
         results: list[object] = []
         failed: _Failed = []
         skipped = 0
@@ -97,15 +107,15 @@ class Calls:
             else:
                 self._check_memory(error)
                 failed.append((at, error))
-        dead: list[Dead] = []
-        retries = 0
+        outcome = _Retried()
         if failed:
-            dead, again, retries = self._retry_failed(values, results, failed, base, pace)
-            skipped += again
-        if len(dead) + skipped == 0:
-            return Ended(results, None, [], 0, retries)
+            outcome = self._retry_failed(values, results, failed, base, pace, tried)
+            skipped += outcome.skipped
+        if len(outcome.dead) + len(outcome.later) + skipped == 0:
+            return Ended(results, None, [], 0, outcome.retries)
         at_all = [at for at, result in enumerate(results) if result is not _GONE]
-        return Ended([results[at] for at in at_all], at_all, sorted(dead), skipped, retries)
+        kept = [results[at] for at in at_all]
+        return Ended(kept, at_all, sorted(outcome.dead), skipped, outcome.retries, sorted(outcome.later))
 
     def _check_memory(self, error: BaseException) -> None:
         """Under a limit, an item that wants more memory is one that kills its worker: memory that was used up by others
@@ -233,24 +243,32 @@ class Calls:
         return self._loop.run_until_complete(coroutine)
 
     def _retry_failed(
-        self, values: Sequence[object], results: list[object], failed: _Failed, base: int, pace: float
-    ) -> tuple[list[Dead], int, int]:
-        """Attempt these again, each when its time has come; answers the dead, and how many skipped and retries."""
-        dead: list[Dead] = []
+        self,
+        values: Sequence[object],
+        results: list[object],
+        failed: _Failed,
+        base: int,
+        pace: float,
+        tried: Sequence[int] | None,
+    ) -> _Retried:
+        """Attempt these again, each when its time has come, unless that is too far off."""
+        outcome = _Retried()
         waiting: list[tuple[float, int, int]] = []
-        skipped = retries = 0
 
         def judge(at: int, attempt: int, error: BaseException) -> None:
             self._check_memory(error)
             failure, field = described(error)
-            if self._retry.again(attempt, failure):
-                wait = self._retry.delay(attempt, f"{self._key}/{base + at}")
-                heapq.heappush(waiting, (time.monotonic() + wait, at, attempt + 1))
+            if not self._retry.again(attempt, failure):
+                outcome.dead.append(Dead(at, failure, attempt, field))
+                return
+            wait = self._retry.delay(attempt, f"{self._key}/{base + at}")
+            if wait > self._patience:
+                outcome.later.append(Dead(at, failure, attempt, field, wait))
             else:
-                dead.append(Dead(at, failure, attempt, field))
+                heapq.heappush(waiting, (time.monotonic() + wait, at, attempt + 1))
 
         for at, error in failed:
-            judge(at, 1, error)
+            judge(at, 1 if tried is None else tried[at] + 1, error)
         while waiting:
             time.sleep(max(0.0, waiting[0][0] - time.monotonic()))
             due: list[tuple[int, int]] = []
@@ -258,16 +276,26 @@ class Calls:
                 due.append(heapq.heappop(waiting)[1:])
             again: list[object] = []
             errors = dict(self._first([values[at] for at, _ in due], again, pace))
-            retries += len(due)
+            outcome.retries += len(due)
             for index, (at, attempt) in enumerate(due):
                 wrong = errors.get(index)
                 if wrong is None:
                     results[at] = again[index]
                 elif isinstance(wrong, Skip):
-                    skipped += 1
+                    outcome.skipped += 1
                 else:
                     judge(at, attempt, wrong)
-        return dead, skipped, retries
+        return outcome
+
+
+class _Retried:
+    """What became of items that failed at first."""
+
+    def __init__(self) -> None:
+        self.dead: list[Dead] = []
+        self.later: list[Dead] = []
+        self.skipped = 0
+        self.retries = 0
 
 
 class _WrongNumberError(ValueError):

@@ -27,7 +27,7 @@ from rota.core.receipt import Counts
 from rota.ports.sink import Sink
 from rota.ports.source import Source
 from rota.processing.calls import Calls, Ended
-from rota.processing.jobs import Job, Redo, Report
+from rota.processing.jobs import Job, Redo, Report, edition
 from rota.processing.places import Places
 
 KEPT = {"bytes": 4 << 20, "rows": 50_000, "items": 50_000}
@@ -37,14 +37,14 @@ _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 class Piece(NamedTuple):
     """Some items of a chunk: block positions are worked out only where an item fails. first: number of its first
-    item, or
-    the number of each."""
+    item, or the number of each. tried: how often each was attempted before."""
 
     values: list[object]
     broken: Sequence[int]
     positions: Any
     first: int
     numbers: list[int] | None = None
+    tried: list[int] | None = None
 
     def number(self, at: int) -> int:
         return self.first + at if self.numbers is None else self.numbers[at]
@@ -57,6 +57,8 @@ class Apart(msgspec.Struct):
     dead: list[DeadItem]
     skipped: int
     retries: int
+    later: list[DeadItem] = []
+    wait: float = 0.0
 
 
 class _Made(NamedTuple):
@@ -98,6 +100,8 @@ class _ChunkJob:
         self._retries = 0
         self._dead: list[DeadItem] = []
         self._others: list[DeadItem] = []
+        self._later: list[DeadItem] = []
+        self._wait = 0.0
         self._kept: list[_Made] = []
         self._checking = self._chunk.end - self._chunk.start > KEPT[self._chunk.unit]
 
@@ -118,6 +122,9 @@ class _ChunkJob:
 
     def _pieces(self) -> Iterator[Piece]:
         """The items, a block at a time, or all at once if the task takes whole chunks."""
+        if self._job.round:
+            yield self._later_piece()
+            return
         if self._job.redo is not None:
             yield self._dead_piece(self._job.redo)
             return
@@ -140,6 +147,18 @@ class _ChunkJob:
         positions = [one.position for one in mine]
         return Piece([one.item for one in mine], (), lambda: positions, 0, [one.index for one in mine])
 
+    def _later_piece(self) -> Piece:
+        """The items that the round before put off; the dead letters that it left stay."""
+        job = self._job
+        mine = list(self._places.read_dead(self._chunk.number, edition(job.revision, job.round)))
+        numbers = [one.index for one in mine]
+        dead = self._places.read_dead(self._chunk.number, job.revision)
+        # Not those of mine that an earlier delivery of this job gave up.
+        self._others += [one for one in dead if one.index not in set(numbers)]
+        positions = [one.position for one in mine]
+        tried = [one.attempts for one in mine]
+        return Piece([one.item for one in mine], (), lambda: positions, 0, numbers, tried)
+
     def _cut(self) -> Iterator[Piece]:
         """The items from `low` to before `high`."""
         low, high, passed = self._job.low, self._job.high, 0
@@ -156,6 +175,10 @@ class _ChunkJob:
 
     # attempts
 
+    @property
+    def _edition(self) -> int:
+        return edition(self._job.revision, self._job.round)
+
     def _attempted(self, pieces: Iterable[Piece]) -> Iterator[list[object]]:
         for piece in pieces:
             made = self._attempt(piece)
@@ -169,23 +192,27 @@ class _ChunkJob:
     def _attempt(self, piece: Piece) -> _Made:
         self._items += len(piece.values)
         if not piece.broken:
-            ended = self._calls.attempt(piece.values, piece.first, self._job.pace)
+            ended = self._calls.attempt(piece.values, piece.first, self._job.pace, piece.tried)
             at = ended.at
         else:
             out = set(piece.broken)
             whole = [at for at in range(len(piece.values)) if at not in out]
             ended = self._calls.attempt([piece.values[at] for at in whole], piece.first, self._job.pace)
             at = [whole[index] for index in ended.at] if ended.at is not None else whole
-            ended = ended._replace(dead=[one._replace(at=whole[one.at]) for one in ended.dead])
+            dead, later = ([one._replace(at=whole[one.at]) for one in them] for them in (ended.dead, ended.later))
+            ended = ended._replace(dead=dead, later=later)
         self._note(piece, ended)
         return _Made(ended.results, at, piece)
 
     def _note(self, piece: Piece, ended: Ended) -> None:
         self._skipped += ended.skipped
-        self._retries += ended.retries
-        if not ended.dead and not piece.broken:
+        self._retries += ended.retries + len(piece.tried or ())
+        if not ended.dead and not ended.later and not piece.broken:
             return
         positions = piece.positions()
+        for one in ended.later:
+            self._later.append(self._dead_item(piece, positions, one.at, one.failure, one.attempts, one.field))
+            self._wait = max(self._wait, one.wait)
         found = [self._dead_item(piece, positions, one.at, one.failure, one.attempts, one.field) for one in ended.dead]
         for at in piece.broken:
             value = piece.values[at]
@@ -206,16 +233,18 @@ class _ChunkJob:
     def _write(self, results: Iterator[list[object]]) -> Report:
         job = self._job
         try:
-            part = self._sink.write(self._chunk, results, job.revision)
+            part = self._sink.write(self._chunk, results, self._edition)
         except InvalidError:
             kept = [self._without_refused(made) for made in self._kept]
             self._kept.clear()
             self._checking = True
-            part = self._sink.write(self._chunk, chain((made.results for made in kept), results), job.revision)
+            part = self._sink.write(self._chunk, chain((made.results for made in kept), results), self._edition)
         for _ in results:
             pass  # a sink that stops early must not leave items unattempted
         dead = sorted([*self._others, *self._dead], key=lambda one: one.index)
-        if dead or job.redo is not None:
+        if self._later:
+            self._places.write_dead(self._chunk.number, edition(job.revision, job.round + 1), self._later)
+        if dead or self._later or job.redo is not None or job.round:
             self._places.write_dead(self._chunk.number, job.revision, dead)
         return msgspec.structs.replace(self._report(len(dead)), part=part, failures=count_failures(dead))
 
@@ -234,17 +263,17 @@ class _ChunkJob:
         return _Made(results, at, made.piece)
 
     def _report(self, left: int) -> Report:
-        failed = len(self._dead)
-        counts = Counts(self._items, self._items - failed - self._skipped, failed, self._skipped)
+        failed, later = len(self._dead), len(self._later)
+        counts = Counts(self._items, self._items - failed - later - self._skipped, failed, self._skipped)
         extent = Extent(self._chunk.start if self._start is None else self._start, self._end)
-        return Report(self._job.id, extent, counts, left=left, retries=self._retries)
+        return Report(self._job.id, extent, counts, left=left, later=later, wait=self._wait, retries=self._retries)
 
     # looking for a killer
 
     def _do_stretch(self) -> Report:
         self._checking = True
         results = [result for made in self._attempted(self._cut()) for result in made]
-        outcome = _encode(Apart(results, self._dead, self._skipped, self._retries))
+        outcome = _encode(Apart(results, self._dead, self._skipped, self._retries, self._later, self._wait))
         self._places.write_apart(self._chunk.number, Stretch(self._job.low, self._job.high), outcome)
         return self._report(0)
 
@@ -263,6 +292,8 @@ class _ChunkJob:
             self._dead += kept.dead
             self._skipped += kept.skipped
             self._retries += kept.retries
+            self._later += kept.later
+            self._wait = max(self._wait, kept.wait)
             if kept.results:
                 yield kept.results
 

@@ -13,16 +13,9 @@ from rota.core.chunk import Chunk
 from rota.core.completion import ChunkRow, Mark
 from rota.core.isolation import WHOLE_ATTEMPTS, Isolation, Stretch
 from rota.core.outcome import Failure
-from rota.core.receipt import Counts
 from rota.embedded.batch.workers import Died
 from rota.processing.jobs import Job, JobKind, Redo, Report
-
-ATTEMPTS = 3
-"""How often a job is tried whose source or sink fails in a way that may pass."""
-_FINAL = {
-    f"rota.core.errors.{name}"
-    for name in ("SourceError", "InvalidError", "ConflictError", "NotFoundError", "StoreFullError")
-}
+from rota.processing.marks import ATTEMPTS, FINAL, mark_of
 
 
 class _Case:
@@ -104,7 +97,7 @@ class Jobs:
         if report.fatal is not None:
             case = self._cases.setdefault(number, _Case())
             case.failures += 1
-            if report.fatal.type in _FINAL or case.failures >= ATTEMPTS:
+            if report.fatal.type in FINAL or case.failures >= ATTEMPTS:
                 return report.fatal
             self.retries += 1
             self._put(job)
@@ -124,20 +117,8 @@ class Jobs:
         return self._mark(job, report, self._cases.pop(number, None))
 
     def _mark(self, job: Job, report: Report, case: _Case | None) -> Mark:
-        retries = report.retries + (case.deaths + case.failures if case else 0)
-        assert report.part is not None
-        before = case.before if case else None
-        if before is None:
-            return Mark(job.chunk, report.extent, report.counts, (report.part,), report.failures, retries)
-        counts = Counts(
-            before.counts.items,
-            before.counts.succeeded + report.counts.succeeded,
-            report.left,
-            before.counts.skipped + report.counts.skipped,
-        )
-        parts = (*before.parts, report.part) if report.part.items else before.parts
-        retries += before.retries
-        return Mark(job.chunk, before.extent, counts, parts, report.failures, retries, job.revision)
+        troubles = case.deaths + case.failures if case else 0
+        return mark_of(job, report, case.before if case else None, troubles)
 
     def died(self, died: Died) -> Failure | None:
         """A worker died; why the batch run cannot go on, if so."""
