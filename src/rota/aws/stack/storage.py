@@ -1,8 +1,8 @@
 """What the stack keeps: the table, the bucket and the queues, all encrypted and reached by TLS alone.
 
-Encryption is by keys that AWS owns (SSE-SQS, the table's default, SSE-S3). A KMS key of the account's own would cost a
-request for every few messages, more than the messages themselves, and protect against nobody new: whoever may read the
-queue may use the key.
+Encryption is by keys that AWS owns (SSE-SQS, the table's default, SSE-S3). A KMS key of the account's own would be one
+more service that every firing depends on and one more permission in every role, and would keep out nobody who may read
+the queue, since they need the key as well.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ LONGEST_RETENTION = 14 * 86_400
 RECEIVED_AT_MOST = 10
 """Deliveries before a message is dead. Throttled batches and runs that another delivery still holds count too, so this
 is more than the attempts of any run."""
-_BY_AWS = "encrypted by a key that AWS owns; a key of one's own costs requests, and keeps out nobody more"
-_BY_SQS = "encrypted by SSE-SQS, which this rule does not know; a key of one's own costs requests for messages"
+_BY_AWS = "encrypted by a key that AWS owns; one of our own would keep out nobody more"
+_BY_SQS = "encrypted by SSE-SQS, which this rule does not know; a key of our own would keep out nobody more"
 
 
 def storage(plan: StackPlan) -> Json:
