@@ -29,6 +29,9 @@ QUEUES = of_type("AWS::SQS::Queue")
 LAMBDAS = of_type("AWS::Serverless::Function")
 
 
+NUMBERS = {"Horizon": "150", "FeederPeriod": "60", "RetentionDays": "30", "LargePayloads": "0"}
+
+
 def denies_all_but_tls(policy: Json) -> bool:
     return any(
         it["Effect"] == "Deny"
@@ -151,7 +154,8 @@ def test_functions_are_told_what_they_read() -> None:
 
 
 def test_clients_are_told_what_they_read() -> None:
-    assert StackSettings.from_outputs("shop", dict.fromkeys(TEMPLATE["Outputs"], "x")).queue_prefix == "x"
+    found = StackSettings.from_outputs("shop", dict.fromkeys(TEMPLATE["Outputs"], "x") | NUMBERS)
+    assert (found.queue_prefix, found.horizon, found.retention_days) == ("x", 150, 30)
 
 
 @pytest.mark.parametrize("minutes", TEMPLATE["Mappings"]["Period"])
