@@ -23,12 +23,14 @@ from typing import Any
 
 import msgspec
 
+from rota.aws.handing import CheckSpec, any_spec
 from rota.aws.payloads import Payloads
 from rota.client import Client
 from rota.core.errors import ConflictError, InvalidError
 from rota.core.ids import iso, moment, parse_run_id, when_ms
 from rota.core.payload import LIMIT, decode_payload
-from rota.core.target import parse_target
+from rota.core.run import RunSpec
+from rota.core.target import AnyTarget, parse_target
 from rota.core.triggers import At
 
 Json = dict[str, Any]
@@ -40,10 +42,13 @@ _FORMS = 'an object with "timestamp" and "data", or with "schedules", "cancel" o
 
 class AdHoc:
     """client: of the stack. target: where data goes unless said otherwise. payloads: where data goes that is too large
-    for a message; None refuses it."""
+    for a message; None refuses it. check: raises for what the stack cannot fire."""
 
-    def __init__(self, client: Client, target: str, payloads: Payloads | None = None) -> None:
+    def __init__(
+        self, client: Client, target: str, payloads: Payloads | None = None, check: CheckSpec = any_spec
+    ) -> None:
         self._client = client
+        self._check = check
         self._target = target
         self._payloads = payloads
 
@@ -88,6 +93,7 @@ class AdHoc:
                 _check_fields("event", one, tuple(name for name in _ONE if name != "id"))
                 when, target, precise = self._parts(one)
                 self._check_size(one.get("data"))
+                self._check(RunSpec(target))
             except InvalidError as error:
                 raise InvalidError(f"schedules[{number}].{error.field}", error.value, error.allowed) from None
             groups.setdefault((str(target), precise), []).append(number)
@@ -146,7 +152,7 @@ class AdHoc:
         made = self._client.at(when / 1000, target, data, precise=record.spec.precise)
         return {"id": made, "timestamp": iso(when), "replaces": id}
 
-    def _parts(self, event: Json) -> tuple[int, object, bool]:
+    def _parts(self, event: Json) -> tuple[int, AnyTarget, bool]:
         if "timestamp" not in event:
             raise InvalidError("timestamp", None, "epoch seconds, or ISO text with an offset")
         precise = event.get("precise", False)

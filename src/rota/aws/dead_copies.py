@@ -11,8 +11,6 @@ from rota.core.payload import decode_payload
 from rota.core.run import DeadLetter, RunKey
 from rota.ports.runs import RunStore
 
-_MOST = 1000 * 1024
-
 
 class DeadCopies:
     """queue: URL; "" sends none."""
@@ -45,4 +43,4 @@ def _text(letter: DeadLetter) -> str:
         "failure": msgspec.to_builtins(letter.failure),
         "payload": decode_payload(letter.payload),
     }
-    return msgspec.json.encode(shape).decode()[:_MOST]
+    return msgspec.json.encode(shape).decode()

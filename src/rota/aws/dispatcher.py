@@ -35,9 +35,9 @@ from rota.aws.handing import run_of
 from rota.aws.handover import Handover, is_active
 from rota.aws.messages import TickMessage, decode_message
 from rota.aws.telemetry import Telemetry
-from rota.core.errors import ConflictError, InvalidError
+from rota.core.errors import ConflictError, InvalidError, RotaError
 from rota.core.outcome import Result
-from rota.core.run import Claim, Run, RunRecord
+from rota.core.run import Claim, Run, RunKey, RunRecord
 from rota.core.schedule import Change, StoredSchedule
 from rota.ports.clock import Clock
 from rota.ports.runs import RunStore
@@ -190,7 +190,10 @@ class Dispatcher:
         were due before this."""
         found = self._schedules.open_runs([schedule_id]).get(schedule_id)
         records = [record for key in found.keys if (record := self._runs.get(key)) is not None] if found else []
-        due = [record for record in records if record.state in ("pending", "running") and record.due <= now + SOON]
+        waiting = [record for record in records if record.state in ("pending", "running")]
+        due = [record for record in waiting if record.due <= now + SOON]
+        # Who accepted these may have died before handing them over.
+        self._handover.arrived([run_of(record) for record in waiting if record.due > now + SOON], now)
         if stuck is not None:
             self._handover.runs(
                 [run_of(it) for it in due if it.state == "pending" and it.due < stuck], now, direct=False
@@ -257,10 +260,18 @@ class Dispatcher:
                 self._clock,
                 timeout=self._policy(run).timeout,
                 left=visit.left,
-                asked=lambda key=key: bool(self._runs.cancelled([key])),  # type: ignore[misc]
+                asked=lambda key=key: self._is_asked(key),  # type: ignore[misc]
             )
             self._telemetry.fired(run, result)
             following = self._conclude(run, result, visit)
+
+    def _is_asked(self, key: RunKey) -> bool:
+        """Whether a run that is being attempted was asked to stop."""
+        try:
+            return bool(self._runs.cancelled([key]))
+        except RotaError as error:
+            log.warning("%s may have been asked to stop: %s", key.id, error)
+            return False
 
     def _conclude(self, run: Run, result: Result, visit: _Visit) -> Run | None:
         """Settle, and hand over what follows; answers the run if its next attempt is soon."""

@@ -178,7 +178,8 @@ class Handover:
         if isinstance(target, QueueTarget):
             return Outgoing(queue_url(target.name, self._settings), run.payload.decode(), run.due, attributes_of(run))
         assert isinstance(target, SqsTarget)
-        if region_of(target.queue) not in (None, region_of(self._settings.dispatch_queue)):
+        here, there = region_of(self._settings.dispatch_queue), region_of(target.queue)
+        if here is not None and there is not None and here != there:
             return None
         try:
             sent = message(run)

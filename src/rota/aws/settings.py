@@ -40,6 +40,7 @@ _OUTPUTS = {
     "bucket": "BucketName",
     "queue_prefix": "QueuePrefix",
 }
+_COUNTED_OUTPUTS = {"horizon": "Horizon", "feeder_period": "FeederPeriod", "retention_days": "RetentionDays"}
 
 
 class StackSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,4 +94,5 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True):
         if missing:
             raise InvalidError("stack", stack, f"a stack that `rota deploy` made; this one has no output {missing[0]}")
         found: dict[str, object] = {field: outputs[name] for field, name in _OUTPUTS.items()}
+        found |= {field: int(outputs[name]) for field, name in _COUNTED_OUTPUTS.items() if name in outputs}
         return cls(stack=stack, **found)  # type: ignore[arg-type]

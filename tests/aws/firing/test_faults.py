@@ -145,6 +145,8 @@ def test_a_dispatcher_killed_at_any_call_loses_nothing(after: bool, fails: int) 
         stack.client.schedules.create(
             "queued", Every("40s"), HOOK, overlap="queue_all", retry=retry, max_executions=3, misfire="all"
         )
+        spread = Every("50s", jitter=40)
+        stack.client.schedules.create("spread", spread, HOOK, max_executions=2, retry=retry, overlap="allow")
         stack.feed()
         stack.next_feed = stack.clock.now() + MINUTE
         fuse, died = Fuse(dies_at, after=after), False
@@ -165,11 +167,13 @@ def test_a_dispatcher_killed_at_any_call_loses_nothing(after: bool, fails: int) 
         assert record.state == expected, (dies_at, after)
         runs = stack.client.runs.list(schedule="queued")
         assert [run.state for run in runs] == [expected] * 3, (dies_at, after)
+        runs = stack.client.runs.list(schedule="spread")
+        assert [run.state for run in runs] == [expected] * 2, (dies_at, after)
         rows = stack.client.schedules.ticks("queued")
         assert sum(row.count for row in rows if row.outcome == "fired") == 3
         if fails == 3:
             copies = set(stack.sqs.bodies(DEAD))
-            assert len(copies) == 4, (dies_at, after)
+            assert len(copies) == 6, (dies_at, after)
         if not died:
             break
     assert dies_at > 30

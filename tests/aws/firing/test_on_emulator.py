@@ -180,6 +180,7 @@ BAD = [
     ({"timestamp": 1, "data": "x" * 300_000}, "at most 262144 bytes"),
     ({"timestamp": 1, "data": 1, "precise": "yes"}, "true or false"),
     ({"schedules": [{"timestamp": 1, "data": 1}, {"timestamp": 1564378340000}]}, r"schedules\[1\].timestamp"),
+    ({"schedules": [{"timestamp": 1, "data": 1}, {"timestamp": 1, "target": "queue:nowhere"}]}, "none of this name"),
     ({"data": 1}, "timestamp"),
     ([1], "timestamp"),
 ]

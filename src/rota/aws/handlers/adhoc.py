@@ -20,7 +20,7 @@ from rota.aws.adhoc import AdHoc
 from rota.aws.handlers.setting import Context, began, figures, parts, starting
 from rota.aws.payloads import Payloads
 from rota.aws.sessions import client
-from rota.aws.stack_client import client_of
+from rota.aws.stack_client import KnownTargets, client_of
 from rota.core.errors import ConflictError, ExistsError, InvalidError, NotFoundError, RotaError, StoreError
 
 log: logging.Logger = logging.getLogger("rota.adhoc")
@@ -38,7 +38,8 @@ def adhoc() -> AdHoc:
     """The ad-hoc face of this function's stack."""
     built = parts()
     payloads = Payloads(client("s3"), built.settings.bucket) if built.settings.large_payloads else None
-    return AdHoc(client_of(built, actor="ad-hoc"), f"sqs:{built.settings.queue_prefix}data", payloads)
+    check = KnownTargets(built.sqs, built.settings.queue_prefix)
+    return AdHoc(client_of(built, actor="ad-hoc"), f"sqs:{built.settings.queue_prefix}data", payloads, check)
 
 
 def handler(event: Any, context: Context) -> dict[str, Any]:
