@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.aws.dynamo.batching import SIGNATURES, chunk, mark, marks, started, store_of
+from tests.aws.dynamo.batching import chunk, mark, marks, started, store_of
 
-from rota.aws.dynamo.batches import DynamoBatches, Progress
+from rota.aws.dynamo.batches import DynamoBatches
 from rota.aws.dynamo.table import Table
 from rota.core.batch import BatchKey, BatchRun
 from rota.core.completion import Mark, Verdict
@@ -209,34 +209,6 @@ def test_a_chunk_cut_wrongly_is_missed_until_it_is_done_again(batches: DynamoBat
     assert not batches.mark(key, [mark(2)]).completed
     assert batches.mark(key, [mark(1)]).completed
     assert agrees(batches, key).done == 3
-
-
-def test_a_redrive_is_complete_when_what_it_does_again_is_done(batches: DynamoBatches) -> None:
-    key = started(batches)
-    failed = (3, 250, 251, 420)
-    batches.plan(key, [chunk(number) for number in range(500)])
-    batches.mark(key, [mark(number, failed=2 if number in failed else 0, wrong=number == 420) for number in range(500)])
-    assert batches.seal(key, 500)
-    assert batches.decide(key, Verdict("succeeded"))
-    assert batches.finish(key, Finished("succeeded", T0 + 9), ())
-    assert batches.redrive(key, [SIGNATURES[0].key]) is not None
-    assert not batches.is_complete(key)
-    rows = batches.chunks(key, "redrive", -1, 100)
-    assert [row.chunk.number for row in rows] == [3, 250, 251]
-    assert not batches.expect(key, [row.chunk.number for row in rows])
-    done = [batches.mark(key, [mark(row.chunk.number, revision=1)]).completed for row in rows]
-    assert done == [False, False, True]
-    assert agrees(batches, key).counts.failed == 2
-    assert batches.mark(key, [mark(250, revision=1)]) == Progress(completed=True, changed=0)
-
-
-def test_a_redrive_of_nothing_is_complete_at_once(batches: DynamoBatches) -> None:
-    key = nearly_done(batches, 1)
-    batches.record(key, (), [mark(0)], 1)
-    batches.decide(key, Verdict("succeeded"))
-    batches.finish(key, Finished("succeeded", T0 + 9), ())
-    batches.redrive(key, ["nothing"])
-    assert batches.expect(key, [])
 
 
 def test_many_machines_at_once_and_one_end(batches: DynamoBatches, dynamodb: Any, table: Table) -> None:
