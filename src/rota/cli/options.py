@@ -25,7 +25,7 @@ Json = Annotated[
     bool,
     typer.Option("--json", help="Answer in JSON, errors too.", callback=_note_json, is_eager=True, show_default=False),
 ]
-Url = Annotated[str, typer.Option("--url", envvar="ROTA_URL", help="The store: sqlite:///FILE.")]
+Url = Annotated[str, typer.Option("--url", envvar="ROTA_URL", help="The store: sqlite:///FILE or aws://STACK.")]
 AppName = Annotated[
     str | None,
     typer.Option(
