@@ -19,6 +19,7 @@ from rota.testing.conformance.values import (
     again,
     begun,
     change,
+    deletion,
     died,
     ended,
     fired,
@@ -174,3 +175,29 @@ def test_a_dead_letter_waits_without_limit_until_it_is_purged(table: Table, runs
     assert runs.purge([run.key]) == [run.key]
     left = [item for item in dynamodb.scan(TableName=table.name)["Items"] if item["pk"]["S"][:2] in ("A#", "B#")]
     assert len([item for item in left if "expires" in item]) == 3
+
+
+def test_runs_share_the_large_payload_of_their_schedule_and_a_dead_letter_has_its_own(
+    schedules: DynamoSchedules, table: Table, meter: Metered
+) -> None:
+    row = stored("s", T0)
+    large = msgspec.structs.replace(row.schedule, payload=b'"' + b"x" * 50_000 + b'"')
+    row = msgspec.structs.replace(row, schedule=large)
+    schedules.create([row])
+    runs = [msgspec.structs.replace(recurring("s", T0 + n), payload=large.payload) for n in range(2)]
+    meter.reset()
+    decision = change(row, T0 + HOUR, ticks=tuple(fired("s", run.scheduled) for run in runs), runs=tuple(runs))
+    assert schedules.apply([_same_definition(decision)]) == [True]
+    assert meter.writes == 10, "the payload is not written again"
+    store = DynamoRuns(table)
+    assert store.due(T0 + 1, 10) == runs
+    store.settle([died(runs[0])])
+    [kept] = schedules.get(["s"])
+    assert schedules.apply([deletion(kept)]) == [True]
+    letter = store.dead_letter(runs[0].key)
+    assert letter is not None
+    assert letter.payload == large.payload
+    blobs = [item for item in table._client.scan(TableName=table.name)["Items"] if item["pk"]["S"].startswith("B#")]
+    assert sorted("expires" in item for item in blobs) == [False, True]
+    assert store.redrive([letter_key := runs[0].key], T0 + HOUR) == [letter_key]
+    assert store.due(T0 + HOUR, 10)[-1].payload == large.payload

@@ -30,7 +30,6 @@ from rota.aws.dynamo.table import TRANSACTION, TRANSACTION_BYTES, RefusedError, 
 from rota.core.errors import ExistsError, RotaError
 from rota.core.run import Run, RunKey
 
-_OWN_WRITES = 4
 _PAGE = 20
 
 
@@ -59,7 +58,7 @@ class Accepting:
         if not runs:
             return
         self._places.prepare(at for run in runs for at in (run.scheduled, run.due))
-        if sum(_OWN_WRITES if run.recurring else 2 for run in runs) <= TRANSACTION:
+        if len(runs) <= TRANSACTION:
             self._together(runs)
         else:
             self._in_pages(runs)
@@ -100,7 +99,8 @@ class Accepting:
         known: Mapping[RunKey, Item] | None = None
         for _ in range(TRIES):
             writing = self._writing(runs, known)
-            if sum(size_of(one.item) for one in writing.writes if isinstance(one, Put)) > TRANSACTION_BYTES:
+            size = sum(size_of(one.item) for one in writing.writes if isinstance(one, Put))
+            if len(writing.writes) > TRANSACTION or size > TRANSACTION_BYTES:
                 self._in_pages(runs)
                 return
             self._table.put_all(writing.before)

@@ -23,10 +23,12 @@ from rota.aws.dynamo.rows import (
     LargeValue,
     RowWriter,
     attempts_noted,
+    blobs_of,
     due_of,
     failure_text,
     is_open,
     large,
+    payload_of,
     runs_from,
     token,
 )
@@ -137,7 +139,9 @@ class Endings:
                 hangs = item.get("blocks") is True or item["state"] == "held"
                 when = "#by = :seen" if hangs else "#by = :seen AND attribute_not_exists(#blocks)"
                 seen = {"seen": item["by"]}
-                writes.append(self._end(key_of(item), settlement, outcome, answer, when, seen))
+                kept = self._own_copy(item) if settlement.dead else {}
+                all_large = LargeValue({**answer.attributes, **kept})
+                writes.append(self._end(key_of(item), settlement, outcome, all_large, when, seen))
                 if hangs:
                     group = self._groups.read(key.schedule_id, [key])
                     after = group.regroup({}, [key.scheduled])
@@ -184,6 +188,15 @@ class Endings:
         noted = set_of(item, "attempts") - attempts_noted(settlement) if item else frozenset()
         for key in _kept_with(settlement.run.key, item or {}, noted):
             self._table.write(change(key, {}, ("expires",), when="attribute_exists(#pk)"))
+
+    def _own_copy(self, item: Item) -> Item:
+        """A run of a schedule may share a large payload with it, which goes with it; a dead letter may not."""
+        if not item.get("own") or "blob" not in item:
+            return {}
+        data = payload_of(item, blobs_of(self._table, [item]))
+        copy = large(data, "payload", "blob", None)
+        self._table.put_all(copy.items)
+        return copy.attributes
 
     def _again(self, settlement: Settlement) -> Run | None:
         """Another attempt at `retry_at`: the signpost first, so that the run is never due where nobody looks."""
@@ -314,6 +327,7 @@ class Endings:
                 self._table.transact(writes)
             except RefusedError:
                 continue
+            self._keep_no_longer(key, item, now)
             return True
         raise crowded(key)
 
@@ -332,10 +346,14 @@ class Endings:
             self._table.transact([forget, Delete(dead_key(key))])
         except RefusedError:
             return False
-        beside: dict[str, Value] = {"expires": self._lifetimes.beside(due_of(item))}
+        self._keep_no_longer(key, item, due_of(item))
+        return True
+
+    def _keep_no_longer(self, key: RunKey, item: Item, at: int) -> None:
+        """It is a dead letter no more."""
+        beside: dict[str, Value] = {"expires": self._lifetimes.beside(at)}
         for place in _kept_with(key, item, set_of(item, "attempts")):
             self._table.write(change(place, beside, when="attribute_exists(#pk)"))
-        return True
 
 
 def _hangs(item: Item) -> bool:

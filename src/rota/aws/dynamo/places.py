@@ -38,7 +38,7 @@ from rota.aws.dynamo.table import Table
 from rota.core.run import RunKey
 from rota.ports.clock import Clock
 
-SHARDS = 8
+SHARDS = 4
 """Of a new table."""
 STALE = 30_000
 """Milliseconds after which a process asks which generations there are."""

@@ -1,8 +1,8 @@
 """Runs in DynamoDB: the `RunStore` of the AWS engine.
 
-What each call costs in write units, for runs below 1 KB: accepting a one-off 1 (2 in a call of up to fifty, which is a
-transaction; 1 in larger ones), claiming 1, settling 1, another attempt 3 (run, signpost, attempt), a dead letter 6.
-Write units of a run of a schedule: accepting is part of its change, then as above.
+What each call costs in write units, for runs below 1 KB: accepting a one-off 1 (2 in a call of up to a hundred, which
+is a transaction; 1 in larger ones), claiming 1, settling 1, another attempt 3 (run, signpost, attempt), a dead letter
+6. A run of a schedule is accepted as part of its change; the rest costs the same.
 """
 
 from __future__ import annotations
