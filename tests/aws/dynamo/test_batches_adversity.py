@@ -234,12 +234,12 @@ def groups(chunks: int, size: int) -> Iterable[range]:
 
 def test_answers_that_get_lost_change_no_total_and_no_decision(batches: DynamoBatches, aws: Emulator) -> None:
     key = started(batches)
-    batches.plan(key, [chunk(number) for number in range(40)])
+    batches.plan(key, [chunk(number) for number in range(12)])
     lost = Fault(p=0.2, code="InternalServerError", status=500, lost=True)
     aws.faults({"dynamodb.PutItem": lost, "dynamodb.UpdateItem": lost, "dynamodb.TransactWriteItems": lost})
     assert batches.begin(key, T0 + 1)
-    reports = sum(batches.mark(key, [mark(number, failed=number % 3)]).completed for number in range(40))
-    assert reports + batches.seal(key, 40) == 1
+    reports = sum(batches.mark(key, [mark(number, failed=number % 3)]).completed for number in range(12))
+    assert reports + batches.seal(key, 12) == 1
     assert batches.decide(key, Verdict("succeeded"))
     assert batches.finish(key, Finished("succeeded", T0 + 9), [Run("orders:succeeded:0.1", T0, T0, SPEC)])
     aws.faults({})
