@@ -35,7 +35,7 @@ class Parts(NamedTuple):
         """The stores for whoever writes from outside the feeder and the dispatcher."""
         return (
             HandingSchedules(self.schedules, self.handover, self.clock, check),
-            HandingRuns(self.runs, self.schedules, self.far, self.handover, self.clock, check),
+            HandingRuns(self.runs, self.schedules, self.far, self.handover, self.clock, self.runs.withdraw, check),
         )
 
 

@@ -27,7 +27,8 @@ from rota.ports.runs import RunQuery, RunStore
 from rota.ports.schedules import ScheduleQuery, ScheduleStore
 
 CheckSpec = Callable[[RunSpec], None]
-_PAGE = 1000
+Withdraw = Callable[[RunKey, int], bool]
+"""Cancels a pending run unless a feeder may have begun to hand it over, in one step; answers whether it did."""
 
 
 def any_spec(_spec: RunSpec) -> None:
@@ -90,7 +91,8 @@ class HandingSchedules:
 
 
 class HandingRuns:
-    """A `RunStore` over `store`. check: raises for what the stack cannot fire, before anything is stored."""
+    """A `RunStore` over `store`. withdraw: how a direct run is cancelled. check: raises for what the stack cannot fire,
+    before anything is stored."""
 
     def __init__(
         self,
@@ -99,9 +101,11 @@ class HandingRuns:
         far: FarTier,
         handover: Handover,
         clock: Clock,
+        withdraw: Withdraw,
         check: CheckSpec = any_spec,
     ) -> None:
         self._store = store
+        self._withdraw = withdraw
         self._schedules = schedules
         self._far = far
         self._handover = handover
@@ -144,15 +148,25 @@ class HandingRuns:
 
     def cancel(self, keys: Sequence[RunKey], now: int) -> builtins.list[RunKey]:
         """As `RunStore.cancel`; ConflictError if a direct run of `keys` was handed to SQS already."""
-        direct = self._direct([record for key in keys if (record := self._store.get(key)) is not None])
-        self._refuse_handed(direct, "was handed to SQS already")
-        ended = self._store.cancel(keys, now)
-        # A feeder that raised the fence meanwhile may have read the run before it ended.
-        self._refuse_handed(direct, "was being handed to SQS while it was cancelled, and may arrive")
-        for schedule_id in dict.fromkeys(key.schedule_id for key in ended):
-            released = self._store.list(RunQuery(schedule_id, "pending", limit=_PAGE))
-            self._handover.arrived([run_of(record) for record in released], now)
+        records = [record for key in keys if (record := self._store.get(key)) is not None]
+        direct = {RunKey(record.schedule_id, record.scheduled) for record in self._direct(records)}
+        ended = [key for key in keys if key in direct and self._withdrawn(key, now)]
+        others = [key for key in keys if key not in direct]
+        if others:
+            ended += self._store.cancel(others, now)
+        released = self._schedules.open_runs(sorted({key.schedule_id for key in ended if key not in direct}))
+        open_records = [self._store.get(key) for found in released.values() for key in found.keys]
+        self._handover.arrived([run_of(it) for it in open_records if it is not None and it.state == "pending"], now)
         return ended
+
+    def _withdrawn(self, key: RunKey, now: int) -> bool:
+        """Whether a direct run could be taken back; False if it was not pending any more."""
+        if self._withdraw(key, now):
+            return True
+        record = self._store.get(key)
+        if record is not None and record.state == "pending":
+            raise ConflictError(f"{key.id} was handed to SQS already, so it cannot be cancelled any more", run=key.id)
+        return False
 
     def get(self, key: RunKey) -> RunRecord | None:
         record = self._store.get(key)
@@ -189,14 +203,6 @@ class HandingRuns:
 
     def forget_runs(self, before: int, limit: int) -> int:
         return self._store.forget_runs(before, limit)
-
-    def _refuse_handed(self, records: Sequence[RunRecord], why: str) -> None:
-        if not records:
-            return
-        fences = self._far.fences([record.schedule_id for record in records])
-        for record in records:
-            if record.due <= fences.get(record.schedule_id, 0):
-                raise ConflictError(f"{record.id} {why}, so it cannot be cancelled any more", run=record.id)
 
     def _told(self, records: Sequence[RunRecord]) -> builtins.list[RunRecord]:
         """Direct runs whose time has come succeeded when they were handed over; nobody wrote that down."""

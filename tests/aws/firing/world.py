@@ -103,7 +103,7 @@ class Stack:
         handover = self.handover(self.clock)
         return Client(
             HandingSchedules(self.stores.schedules, handover, self.clock),
-            HandingRuns(self.stores.runs, self.stores.schedules, self.far, handover, self.clock),
+            HandingRuns(self.stores.runs, self.stores.schedules, self.far, handover, self.clock, self.far.withdraw),
             self.stores.queues,
             self.stores.batches,
             self.clock,

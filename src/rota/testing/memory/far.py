@@ -91,6 +91,17 @@ class MemoryFarTier:
             self._settle_in()
             return {one: self._fences.get(self._newest(one), 0) for one in ids}
 
+    def withdraw(self, key: RunKey, now: int) -> bool:
+        """Cancel a pending run unless a feeder may have begun to hand it over."""
+        with self._state.lock:
+            found = self._state.find(key)
+            spread = crc32(key.schedule_id.encode())
+            shards = [Shard(one, spread % of, of) for one, of in self._generations.items()]
+            fence = max(self._fences.get(shard, 0) for shard in shards)
+            if found is None or found.state != "pending" or found.run.due <= fence:
+                return False
+            return self._state.cancel(key, now)
+
     def marks(self) -> dict[Shard, int]:
         with self._state.lock:
             return {shard: self._marks.get(shard, 0) for shard in self.shards()}
