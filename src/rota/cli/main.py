@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from rota.cli.at import at
 from rota.cli.batch import group as batch
+from rota.cli.cost import cost
 from rota.cli.cron import group as cron
 from rota.cli.db import group as db
 from rota.cli.dead import group as dead
@@ -50,6 +51,7 @@ app.command("synth")(synth)
 app.command("deploy")(deploy)
 app.command("destroy")(destroy)
 app.command("emulator")(emulator)
+app.command("cost")(cost)
 app.add_typer(schedule)
 app.add_typer(run)
 app.add_typer(batch)

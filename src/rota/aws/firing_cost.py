@@ -1,0 +1,96 @@
+"""What firings use of AWS, by kind, and what a stack uses each month whether anything fires or not.
+
+The requests of each kind are counted by `tests/aws/test_cost.py` as the emulator carries them out, so the tables here
+cannot drift from the code. What AWS does by itself (polling, log lines, sampled traces) is from its documentation.
+
+How many messages come together decides much: a dispatcher takes up to ten at once, but a million firings spread over a
+month come one by one. Sizes: payloads of up to some 500 bytes, so that a run is one write unit.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from rota.aws.bill import Usage
+from rota.aws.stack.functions import FUNCTIONS
+from rota.core.target import AnyTarget, QueueTarget, SqsTarget
+
+Kind = Literal["direct", "one-off", "tick"]
+KINDS: dict[Kind, str] = {
+    "direct": "one-off, straight to a queue",
+    "one-off": "one-off for any other target",
+    "tick": "tick of a schedule",
+}
+TOGETHER = 10
+MONTH = 30.0
+"""Days."""
+
+_WRITES: dict[Kind, float] = {"direct": 1, "one-off": 3, "tick": 8}
+"""Accepted; and claimed and settled; and decided on in a transaction of three, which counts double."""
+_READS: dict[Kind, float] = {"direct": 0.1, "one-off": 0.1, "tick": 3.1}
+"""A feeder's page; and the schedule, its open runs and its directory."""
+_SENT = 0.1
+"""The feeder sends ten messages a request."""
+_MILLISECONDS = 20.0
+"""That a dispatcher takes for a firing, its target aside."""
+_LOG_BYTES = 1000.0
+"""Of an invocation: three lines of Lambda's own, one of metrics."""
+_SAMPLED = 0.05
+_POLLS = 5 * 3 * 60 * 24 * MONTH
+"""Of an idle queue that a function reads: five pollers, a request each 20 seconds."""
+_METRICS = 8
+_ALARMS = 14
+_FEED_WRITES, _FEED_READS, _FEED_MILLISECONDS = 2.0, 2.0, 150.0
+
+
+class Assumed(NamedTuple):
+    """together: messages a dispatcher takes at once, 1 to 10. memory: MB of a function. target: milliseconds that it
+    waits for what it fires."""
+
+    together: float = 1.0
+    memory: int = 512
+    target: float = 0.0
+
+
+def kind_of(target: AnyTarget, *, recurring: bool) -> Kind:
+    """Which kind firings of this target are."""
+    if recurring:
+        return "tick"
+    straight = isinstance(target, QueueTarget) or (isinstance(target, SqsTarget) and not target.fifo)
+    return "direct" if straight else "one-off"
+
+
+def firing(kind: Kind, assumed: Assumed | None = None) -> Usage:
+    """What one firing uses; what its target itself costs comes in addition."""
+    assumed = assumed or Assumed()
+    stored = Usage(write_units=_WRITES[kind], read_units=_READS[kind], queue_requests=_SENT)
+    if kind == "direct":
+        return stored
+    share = 1 / assumed.together
+    # A batch of messages is handled by threads, so waiting for targets overlaps.
+    seconds = (_MILLISECONDS + assumed.target * share) / 1000
+    return stored + Usage(
+        queue_requests=2 * share,
+        invocations=share,
+        gb_seconds=seconds * assumed.memory / 1024,
+        log_gb=_LOG_BYTES * share / 1e9,
+        traces=_SAMPLED * share,
+    )
+
+
+def standing(shards: int = 4, period: int = 1, memory: int = 512) -> Usage:
+    """What a stack uses a month while nothing fires: feeder, idle polling, alarms, metrics. period: minutes between
+    passes of the feeder."""
+    passes = MONTH * 24 * 60 / period
+    queues = sum(len(function.queues) for function in FUNCTIONS)
+    return Usage(
+        write_units=passes * shards * _FEED_WRITES,
+        read_units=passes * shards * _FEED_READS,
+        invocations=passes,
+        gb_seconds=passes * _FEED_MILLISECONDS / 1000 * memory / 1024,
+        log_gb=passes * _LOG_BYTES / 1e9,
+        traces=passes * _SAMPLED,
+        queue_requests=queues * _POLLS,
+        alarms=_ALARMS,
+        metrics=_METRICS,
+    )

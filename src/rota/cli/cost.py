@@ -1,0 +1,92 @@
+"""rota cost: what firings cost on AWS, and what an app costs a month."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import typer
+
+from rota import wiring
+from rota.aws.bill import Usage, by_service
+from rota.aws.firing_cost import KINDS, MONTH, TOGETHER, Assumed, Kind, firing, kind_of, standing
+from rota.aws.prices import AS_OF, EVENTBRIDGE_SCHEDULER, REGION
+from rota.cli.options import Json
+from rota.cli.output import note, print_json, print_table
+from rota.core.schedule import Schedule
+from rota.loading import load_app
+
+_MILLION = 1_000_000
+_DAY = 86_400_000
+
+Module = Annotated[
+    str | None, typer.Argument(metavar="[MODULE]", help="An app, such as shop.py: what its schedules cost a month.")
+]
+Memory = Annotated[int, typer.Option("--memory", min=128, max=10240, help="MB of the functions.")]
+TargetTime = Annotated[float, typer.Option("--target-ms", min=0, help="Milliseconds that a target takes to answer.")]
+
+
+def cost(module: Module = None, memory: Memory = 512, target_ms: TargetTime = 0.0, json: Json = False) -> None:
+    """What a million firings cost on AWS; with an app, also what its schedules cost a month.
+
+    By the list prices of us-east-1, without free tiers, and without what the targets themselves cost."""
+    kinds = {
+        kind: [firing(kind, Assumed(together, memory, target_ms)).times(_MILLION) for together in (1, TOGETHER)]
+        for kind in KINDS
+    }
+    idle = standing(memory=memory)
+    monthly = {} if module is None else _monthly(module, memory, target_ms)
+    if json:
+        _print_json(kinds, idle, monthly)
+        return
+    services = list(dict.fromkeys(name for both in kinds.values() for it in both for name in by_service(it.lines())))
+    rows = []
+    for kind, both in kinds.items():
+        for usage, how in zip(both, ("one by one", "ten together"), strict=True):
+            if kind == "direct" and how == "ten together":
+                continue
+            dollars = by_service(usage.lines())
+            shares = [f"{dollars[name]:.2f}" if name in dollars else "" for name in services]
+            rows.append([KINDS[kind], "" if kind == "direct" else how, f"{usage.dollars:.2f}", *shares])
+    rows.append(["EventBridge Scheduler, for comparison", "", f"{EVENTBRIDGE_SCHEDULER * _MILLION:.2f}"])
+    rows[-1] += [""] * (len(rows[0]) - len(rows[-1]))
+    print_table(["dollars for a million firings", "messages", "all", *services], rows)
+    rows = [["a stack in which nothing fires", "", f"{idle.dollars:.2f}"]]
+    rows += [[name, f"{count:,}", f"{usage.dollars:.2f}"] for name, (count, usage) in monthly.items()]
+    if monthly:
+        rows.append(["all", "", f"{idle.dollars + sum(usage.dollars for _, usage in monthly.values()):.2f}"])
+    print_table([f"dollars for {MONTH:g} days", "firings", "all"], rows)
+    note(f"rota: list prices of {REGION} as of {AS_OF}, no free tiers; what targets cost comes in addition")
+
+
+def _monthly(module: str, memory: int, target_ms: float) -> dict[str, tuple[int, Usage]]:
+    """Firings of each schedule over the next days, and what they use."""
+    app = load_app(module)
+    now = wiring.clock().now()
+    found = {}
+    for schedule in app.schedules.values():
+        count = _firings(schedule, now)
+        kind = kind_of(schedule.target, recurring=True)
+        found[schedule.id] = (count, firing(kind, Assumed(1, memory, target_ms)).times(count))
+    return found
+
+
+def _firings(schedule: Schedule, now: int) -> int:
+    count = schedule.trigger.count_ticks(now, now + round(MONTH * _DAY))
+    return count if schedule.max_executions is None else min(count, schedule.max_executions)
+
+
+def _print_json(kinds: Mapping[Kind, Sequence[Usage]], idle: Usage, monthly: Mapping[str, tuple[int, Usage]]) -> None:
+    def bill(usage: Usage) -> dict[str, object]:
+        return {"dollars": usage.dollars, "lines": [line._asdict() for line in usage.lines()]}
+
+    print_json(
+        {
+            "prices": {"region": REGION, "as_of": AS_OF},
+            "million_firings": {
+                kind: {"one_by_one": bill(both[0]), "ten_together": bill(both[1])} for kind, both in kinds.items()
+            },
+            "stack_month": bill(idle),
+            "schedules_month": {name: {"firings": count, **bill(usage)} for name, (count, usage) in monthly.items()},
+        }
+    )
