@@ -1,4 +1,5 @@
 # make demo    the main job on real input, in under a minute
+# make demo-aws  the AWS engine on this machine, from deploying to tearing down, in two minutes
 # make test    every check, then the tests (what .ci/run runs)
 # make slow    the tests that take minutes: a thousand kills, thousands of seeds
 # make check   the checks alone: format, lint, types, import contracts, spelling, the stack that synth writes
@@ -18,7 +19,7 @@ PYTHON_DIRS = $(wildcard src tests benchmarks examples scripts)
 # Benchmarks are left out: most peers carry no types.
 TYPED_DIRS = $(filter-out benchmarks,$(PYTHON_DIRS))
 
-.PHONY: demo test slow check stack bench lock venv clean
+.PHONY: demo demo-aws test slow check stack bench lock venv clean
 .DEFAULT_GOAL = test
 
 venv:
@@ -27,6 +28,10 @@ venv:
 demo:
 	@$(PYTHON) scripts/venv.py $(VENV) requirements/base.txt
 	@$(BIN)/python examples/demo/run.py
+
+demo-aws:
+	@$(PYTHON) scripts/venv.py $(VENV) requirements/aws.txt
+	@$(BIN)/python examples/demo_aws/run.py
 
 test: check
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
@@ -58,6 +63,7 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --no-config --universal --python-
 lock: venv
 	$(LOCK) pyproject.toml --all-extras requirements/build.in --output-file requirements/dev.txt
 	$(LOCK) pyproject.toml requirements/build.in --constraints requirements/dev.txt --output-file requirements/base.txt
+	$(LOCK) pyproject.toml --extra aws --extra emulator requirements/build.in --constraints requirements/dev.txt --output-file requirements/aws.txt
 	$(LOCK) benchmarks/requirements.in --constraints requirements/dev.txt --output-file benchmarks/requirements.txt
 	$(LOCK) requirements/tools.in --output-file requirements/tools.txt
 

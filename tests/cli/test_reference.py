@@ -47,7 +47,7 @@ def test_every_command_answers_in_json() -> None:
 
 def test_every_command_that_needs_a_store_takes_a_url() -> None:
     without = {path[1] for path, command in EVERY if not any("--url" in it.opts for it in command.params)}
-    assert without == {"cron", "deploy", "destroy", "emulator", "function", "synth"}
+    assert without == {"cost", "cron", "deploy", "destroy", "emulator", "function", "synth"}
 
 
 def test_the_commands_in_the_reference_work(rota: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
