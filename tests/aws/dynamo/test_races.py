@@ -23,3 +23,8 @@ def rivals(table: Table, dynamodb: Any) -> tuple[DynamoStores, DynamoStores]:
 class TestRaces(Races):
     count = 500
     test_a_message_has_one_receiver = None  # type: ignore[assignment]
+
+
+@pytest.mark.slow
+class TestRacesOfThousands(TestRaces):
+    count = 10_000
