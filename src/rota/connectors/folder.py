@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
 from rota.connectors.atomic import atomic_file
+from rota.connectors.place import BLOCK
 from rota.core.errors import SourceError
 
 
 class Folder(Protocol):
-    """An implementer owes: `write` leaves the file whole and durable, or as it was; names may have slashes."""
+    """An implementer owes: `write` and `upload` leave the file whole and durable, or as it was; names may have
+    slashes."""
+
+    @property
+    def uri(self) -> str:
+        """Where it is: a path, or `s3://bucket/prefix`."""
 
     def write(self, name: str, data: Iterable[bytes]) -> None:
         """Write a file, or write it anew."""
@@ -22,12 +29,22 @@ class Folder(Protocol):
     def remove(self, names: Iterable[str]) -> None:
         """Delete those of these files that exist."""
 
+    def upload(self, name: str, path: Path) -> None:
+        """Write what a file of this machine holds."""
+
+    def download(self, name: str, path: Path) -> bool:
+        """Write the file into one of this machine; False if there is none."""
+
+    def clear(self, folder: str) -> None:
+        """Delete all files in a folder of this one."""
+
 
 class LocalFolder:
     """A directory, made when something is written."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self.uri: str = str(directory)
 
     def write(self, name: str, data: Iterable[bytes]) -> None:
         path = self._directory / name
@@ -49,3 +66,17 @@ class LocalFolder:
     def remove(self, names: Iterable[str]) -> None:
         for name in names:
             (self._directory / name).unlink(missing_ok=True)
+
+    def upload(self, name: str, path: Path) -> None:
+        with path.open("rb") as content:
+            self.write(name, iter(lambda: content.read(BLOCK), b""))
+
+    def download(self, name: str, path: Path) -> bool:
+        held = self._directory / name
+        if not held.exists():
+            return False
+        shutil.copyfile(held, path)
+        return True
+
+    def clear(self, folder: str) -> None:
+        shutil.rmtree(self._directory / folder, ignore_errors=True)

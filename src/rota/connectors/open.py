@@ -107,7 +107,7 @@ def open_source(source: SourceText, spool: str | Path | None = None) -> Source:
     folder = None if spool is None else open_folder(spool)
     if isinstance(options, Generator):
         return GeneratorSource(options, folder)
-    place = _place(options.path)
+    place = open_place(options.path)
     if isinstance(options, Parquet):
         make = load_connector("rota.connectors.parquet", "ParquetSource", "source", options.path)
         return cast(Source, make(place, options.columns, folder))
@@ -128,7 +128,8 @@ def open_folder(place: str | Path) -> Folder:
     return LocalFolder(Path(place))
 
 
-def _place(path: str) -> Place:
+def open_place(path: str) -> Place:
+    """Where the files of a source lie: local files, or S3."""
     if not path.startswith("s3://"):
         return LocalFiles(path)
     return cast(Place, load_connector("rota.connectors.s3", "S3Objects", "source", path)(path))

@@ -9,6 +9,8 @@ log2(n) further workers, and no item that ended is attempted again.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
+from typing import Self
 
 import msgspec
 
@@ -32,6 +34,20 @@ class Isolation:
         self._out = 0
         self.ended: list[Stretch] = []
         self.killers: list[int] = []
+
+    @classmethod
+    def resumed(cls, waiting: Iterable[Stretch], ended: Iterable[Stretch], killers: Iterable[int]) -> Self:
+        """One that another process began: what it had not given out, what had ended, and the items that killed."""
+        found = cls(0)
+        found._open.extend(waiting)
+        found.ended += ended
+        found.killers += killers
+        return found
+
+    @property
+    def open(self) -> tuple[Stretch, ...]:
+        """What was not given out."""
+        return tuple(self._open)
 
     def next(self) -> Stretch | None:
         """A stretch to attempt alone; None if none is left to give out."""

@@ -168,8 +168,9 @@ class _ChunkJob:
             if begin < end:
                 broken = [at - begin for at in piece.broken if begin <= at < end]
                 numbers = piece.numbers[begin:end] if piece.numbers is not None else None
+                tried = piece.tried[begin:end] if piece.tried is not None else None
                 positions = _sliced(piece.positions, begin, end)
-                yield Piece(piece.values[begin:end], broken, positions, piece.first + begin, numbers)
+                yield Piece(piece.values[begin:end], broken, positions, piece.first + begin, numbers, tried)
             if passed >= high:
                 return
 

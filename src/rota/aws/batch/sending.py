@@ -1,0 +1,103 @@
+"""A batch store whose writes set the functions of a stack in motion: what clients and the worker write through.
+
+Each call writes to the ledger first and sends afterwards. A caller that dies in between was never answered; the
+sweeper finds what it left.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+
+from rota.aws.batch.ledger import Ledger
+from rota.aws.batch.messages import PlanMessage, Step
+from rota.aws.batch.post import Post
+from rota.core.batch import BatchKey, BatchRun, Wish
+from rota.core.chunk import Chunk
+from rota.core.completion import ChunkRow, FailureGroup, Mark, Verdict
+from rota.core.errors import InvalidError
+from rota.core.run import Run
+from rota.ports.batches import BatchQuery, Finished, Which
+from rota.ports.clock import Clock
+
+
+class SendingBatches:
+    """A `BatchStore` over `ledger`."""
+
+    def __init__(self, ledger: Ledger, post: Post, clock: Clock) -> None:
+        self._ledger = ledger
+        self._post = post
+        self._clock = clock
+
+    def accept(self, runs: Sequence[BatchRun]) -> builtins.list[BatchRun]:
+        """As the port says. InvalidError for a source or sink that functions cannot reach."""
+        for run in runs:
+            _check_reach(run)
+        stored = self._ledger.accept(runs)
+        for run in stored:
+            if run.state == "pending":
+                self._post.plan(PlanMessage(run.id))
+        return stored
+
+    def ask(self, key: BatchKey, wish: Wish) -> BatchRun | None:
+        asked = self._ledger.ask(key, wish)
+        if asked is not None and asked.wish == "cancel":
+            self._post.finish(asked.id)
+        elif asked is not None and asked.wish == "run":
+            step: Step = "start" if asked.state == "pending" else "open"
+            self._post.plan(PlanMessage(asked.id, step, f"resume-{self._clock.now()}"))
+        return asked
+
+    def redrive(self, key: BatchKey, groups: Sequence[str]) -> BatchRun | None:
+        again = self._ledger.redrive(key, groups)
+        if again is not None:
+            self._post.plan(PlanMessage(again.id, wave=f"redrive-{again.revision}"))
+        return again
+
+    # the rest is the ledger's alone
+
+    def get(self, keys: Sequence[BatchKey]) -> builtins.list[BatchRun]:
+        return self._ledger.get(keys)
+
+    def list(self, query: BatchQuery) -> builtins.list[BatchRun]:
+        return self._ledger.list(query)
+
+    def open(self, limit: int) -> builtins.list[BatchRun]:
+        return self._ledger.open(limit)
+
+    def begin(self, key: BatchKey, now: int) -> bool:
+        return self._ledger.begin(key, now)
+
+    def record(
+        self, key: BatchKey, planned: Sequence[Chunk], marks: Sequence[Mark], sealed: int | None = None
+    ) -> BatchRun:
+        return self._ledger.record(key, planned, marks, sealed)
+
+    def recut(self, key: BatchKey, chunks: Sequence[Chunk]) -> BatchRun:
+        return self._ledger.recut(key, chunks)
+
+    def chunks(self, key: BatchKey, which: Which, after: int, limit: int) -> builtins.list[ChunkRow]:
+        return self._ledger.chunks(key, which, after, limit)
+
+    def failures(self, key: BatchKey) -> builtins.list[FailureGroup]:
+        return self._ledger.failures(key)
+
+    def decide(self, key: BatchKey, verdict: Verdict) -> bool:
+        return self._ledger.decide(key, verdict)
+
+    def finish(self, key: BatchKey, finished: Finished, notify: Sequence[Run]) -> bool:
+        return self._ledger.finish(key, finished, notify)
+
+    def forget(self, before: int, limit: int) -> builtins.list[BatchRun]:
+        return self._ledger.forget(before, limit)
+
+
+def _check_reach(run: BatchRun) -> None:
+    source, sink = run.spec.source, run.spec.sink
+    path = source.get("path")
+    if isinstance(path, str) and not path.startswith("s3://"):
+        raise InvalidError("source", path, "s3://bucket/key, a prefix or a glob in S3, or a generator: it runs on AWS")
+    path = sink.get("path")
+    if isinstance(path, str) and not path.startswith("s3://"):
+        allowed = "s3://bucket/prefix/ or key, a path relative to the batch run's own, a DynamoDB table: it runs on AWS"
+        raise InvalidError("sink", path, allowed)

@@ -1,0 +1,48 @@
+"""A ledger in memory with the narrow calls of the one in DynamoDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rota.aws.dynamo.batches import Progress
+from rota.core.batch import BatchKey
+from rota.core.chunk import Chunk
+from rota.core.completion import Mark, is_complete
+from rota.testing.memory.batches import MemoryBatchStore
+
+
+class MemoryLedger(MemoryBatchStore):
+    """awaited: chunks that the present redrive does again."""
+
+    awaited: dict[tuple[BatchKey, int], frozenset[int]]
+
+    def plan(self, key: BatchKey, chunks: Sequence[Chunk]) -> None:
+        self.record(key, chunks, ())
+
+    def mark(self, key: BatchKey, marks: Sequence[Mark]) -> Progress:
+        self.record(key, (), marks)
+        return Progress(self.is_complete(key), len(marks))
+
+    def seal(self, key: BatchKey, chunks: int) -> bool:
+        self.record(key, (), (), chunks)
+        return self.is_complete(key)
+
+    def expect(self, key: BatchKey, numbers: Iterable[int]) -> bool:
+        [run] = self.get([key])
+        known = self.__dict__.setdefault("awaited", {})
+        known.setdefault((key, run.revision), frozenset(numbers))
+        return self.is_complete(key)
+
+    def is_complete(self, key: BatchKey) -> bool:
+        [run] = self.get([key])
+        if not is_complete(run):
+            return False
+        if not run.revision:
+            return True
+        awaited = self.__dict__.setdefault("awaited", {}).get((key, run.revision))
+        if awaited is None:
+            return False
+        rows = self.chunks(key, "all", -1, 1_000_000)
+        return all(
+            row.mark is not None and row.mark.revision >= run.revision for row in rows if row.chunk.number in awaited
+        )
