@@ -204,12 +204,13 @@ class Feeder:
         """What to hand over for these entries. One of a schedule that is gone, paused or finished means nothing, and
         neither does one of an older definition: whoever changed it stored a new one."""
         stored = {row.id: row for row in self._schedules.get(list(dict.fromkeys(tick.schedule_id for tick in ticks)))}
-        found = []
+        found: dict[str, Onward] = {}
         for tick in ticks:
             row = stored.get(tick.schedule_id)
-            if row is None or not is_active(row) or tick.version < definition_version(row):
+            if row is None or not is_active(row) or tick.version != definition_version(row):
                 continue
             # A decision that was made ahead of this entry has moved the next tick on.
             at = max(tick.at, row.state.next_tick or 0)
-            found.append(Onward(row, at, until))
-        return found
+            # Of several entries of a schedule the earliest leads to the others.
+            found.setdefault(row.id, Onward(row, at, until))
+        return list(found.values())

@@ -3,7 +3,8 @@
 Everything that writes to the far tier outside the feeder goes through these: clients, the ad-hoc function, the
 dispatcher. Each call writes to the store behind it first, and asks for the fence afterwards: see `rota.ports.far_tier`
 for why that order leaves no gap. A caller that dies in between was never answered, so nothing that was acknowledged is
-lost; a schedule that was left so goes on with its next tick.
+lost; and where something was there before (a schedule that is changed, a dead letter that is redriven), it is announced
+before it is stored, so that it goes on.
 
 A direct run (see `rota.aws.handover`) is out of rota's hands once it is with SQS: it cannot be cancelled any more, and
 counts as succeeded when its time has come.
@@ -16,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from rota.aws.handover import Handover, is_direct
+from rota.aws.handover import SETTLED, Handover, is_direct
 from rota.core.errors import ConflictError
 from rota.core.firing import OpenRuns
 from rota.core.run import Claim, DeadLetter, Run, RunKey, RunRecord, RunSpec, Settlement
@@ -47,8 +48,9 @@ class HandingSchedules:
     def create(self, rows: Sequence[StoredSchedule]) -> None:
         for row in rows:
             self._check(row.schedule.spec)
+        announced = self._handover.announce(rows, self._clock.now())
         self._store.create(rows)
-        self._handover.defined(rows, self._clock.now())
+        self._handover.defined(rows, announced, self._clock.now())
 
     def get(self, ids: Sequence[str]) -> builtins.list[StoredSchedule]:
         return self._store.get(ids)
@@ -69,12 +71,16 @@ class HandingSchedules:
         for change in changes:
             if change.redefined and change.after is not None:
                 self._check(change.after.schedule.spec)
+        now = self._clock.now()
+        # Only who edits a schedule dates it; a decision on its ticks leaves the next one to the feeder's chain.
+        edited = {it.schedule_id: it.after for it in changes if it.after and it.after.state.updated == it.at}
+        announced = self._handover.announce(list(edited.values()), now)
+        # Should this die right after: who is reminded and finds nothing to decide looks after the runs.
+        self._handover.look_after([it.after for it in changes if it.after and it.runs], now)
         answers = self._store.apply(changes)
         now = self._clock.now()
         done = [change for change, carried_out in zip(changes, answers, strict=True) if carried_out]
-        # Only who edits a schedule dates it; a decision on its ticks leaves the next one to the feeder's chain.
-        edited = [it.after for it in done if it.after is not None and it.after.state.updated == it.at]
-        self._handover.defined(edited, now)
+        self._handover.defined([edited[it.schedule_id] for it in done if it.schedule_id in edited], announced, now)
         self._handover.arrived([run for it in done for run in it.runs if run.key not in it.cancel], now)
         return answers
 
@@ -188,6 +194,12 @@ class HandingRuns:
 
     def redrive(self, keys: Sequence[RunKey], now: int) -> builtins.list[RunKey]:
         letters = {key: letter for key in keys if (letter := self._store.dead_letter(key)) is not None}
+        # Should this die right after: by then the run is pending, or else nothing comes of it.
+        self._handover.runs(
+            [Run(*key, now + SETTLED, letter.spec, recurring=letter.recurring) for key, letter in letters.items()],
+            now,
+            direct=False,
+        )
         found = self._store.redrive(keys, now)
         runs = [
             Run(*key, now, letters[key].spec, letters[key].payload, recurring=letters[key].recurring)

@@ -9,12 +9,18 @@ what becomes of a tick is decided when it is due, by the state of then.
 Ticks and the fence. Having handed over all ticks up to a time, the next one is stored in the far tier. Another feeder
 may have read past it by then, in the same shard or, since the number of shards changed, in another. So whoever stores
 it asks for the fence afterwards, and goes on handing over until the stored tick lies beyond it.
+
+Deaths of writers. A schedule was acknowledged long ago; now its definition is changed, and the writer dies between
+storing that and asking for the fence. Nobody would ever read the new next tick, if a feeder is past it. So a change is
+announced before it is stored: reminders for the ticks up to some minutes beyond the fence, and the tick after those in
+the far tier, under the version that the definition will have. If the change is stored, they are what is needed; if it
+is not, the reminders find nothing due, and the entry is of a version that there is not.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from rota.aws.messages import AnyMessage, TickMessage, encode_message, run_message
@@ -37,6 +43,10 @@ REACH = (LONGEST_DELAY + SLACK) * 1000
 _CROWD = 100
 """Ticks of one schedule within so many milliseconds share a message: whoever decides takes all that are due."""
 _LATE = 1000
+AHEAD = 120_000
+"""Milliseconds beyond the fence for which a definition is announced: no feeder gets so far while it is stored."""
+SETTLED = 5000
+"""Milliseconds after which what was about to be stored is stored, or never will be."""
 
 
 class Onward(NamedTuple):
@@ -124,8 +134,7 @@ class Handover:
                 messages += [self.tick(one.stored, at) for at in times]
                 if after is not None:
                     following.append((one.stored, DueTick(one.stored.id, after, definition_version(one.stored))))
-            for refused in self.near.send(messages):
-                raise _impossible(refused)
+            self.remind(messages)
             if not following:
                 return
             self._far.put_ticks([tick for _, tick in following])
@@ -136,18 +145,47 @@ class Handover:
                 if (fence := fences.get(tick.schedule_id, 0)) >= tick.at
             ]
 
-    def defined(self, rows: Sequence[StoredSchedule], now: int) -> None:
-        """These definitions were just written to the far tier: hand over the ticks that a feeder may have missed."""
-        near = [
-            (row, row.state.next_tick)
-            for row in rows
-            if is_active(row) and row.state.next_tick is not None and row.state.next_tick <= now + REACH
-        ]
+    def announce(self, rows: Sequence[StoredSchedule], now: int) -> dict[str, int | None]:
+        """These definitions are about to be stored: see to it that they go on should their writer die right after.
+        Answers, of those that are due soon, the tick that is in the far tier already."""
+        near = _soon(rows, now)
+        fences = self._far.fences([row.id for row, _ in near]) if near else {}
+        messages: list[Outgoing] = []
+        announced: dict[str, int | None] = {}
+        for row, at in near:
+            until = max(fences.get(row.id, 0), now) + AHEAD
+            if at > until:
+                continue
+            times, announced[row.id] = ticks_between(Onward(row, at, until), now)
+            messages += [self.tick(row, max(time, now + SETTLED)) for time in times]
+        self.remind(messages)
+        following = [(row, tick) for row, _ in near if (tick := announced.get(row.id)) is not None]
+        self._far.put_ticks([DueTick(row.id, tick, definition_version(row)) for row, tick in following])
+        return announced
+
+    def defined(self, rows: Sequence[StoredSchedule], announced: Mapping[str, int | None], now: int) -> None:
+        """These definitions were just stored: hand over the ticks that a feeder may have missed, and those that are
+        due before what was announced."""
+        near = _soon(rows, now)
         if not near:
             return
+        self.remind([self.tick(row, at) for row, at in near if row.id in announced and at < now + SETTLED])
         fences = self._far.fences([row.id for row, _ in near])
-        missed = [(row, at, fences.get(row.id, 0)) for row, at in near if at <= max(now, fences.get(row.id, 0))]
-        self.ticks([Onward(row, at, max(fence, at)) for row, at, fence in missed], now)
+        missed: list[Onward] = []
+        for row, at in near:
+            first = announced.get(row.id, at)
+            if first is not None and first <= max(now, fences.get(row.id, 0)):
+                missed.append(Onward(row, first, max(first, fences.get(row.id, 0))))
+        self.ticks(missed, now)
+
+    def look_after(self, rows: Sequence[StoredSchedule], now: int) -> None:
+        """Runs of these schedules are about to be accepted: have somebody look after them in a moment."""
+        self.remind([self.tick(row, now + SETTLED) for row in rows])
+
+    def remind(self, messages: Sequence[Outgoing]) -> None:
+        """Send messages for the stack's own queues."""
+        for refused in self.near.send(messages):
+            raise _impossible(refused)
 
     def reminder(self, run: Run) -> Outgoing:
         """The message that has `run` attempted when it is due."""
@@ -162,8 +200,7 @@ class Handover:
 
     def send_on(self, message: AnyMessage, queue: str) -> None:
         """Send on a message that came before it is due, to the queue with this URL."""
-        for refused in self.near.send([Outgoing(queue, encode_message(message), message.due, early=message.precise)]):
-            raise _impossible(refused)
+        self.remind([Outgoing(queue, encode_message(message), message.due, early=message.precise)])
 
     def queue_of(self, target: AnyTarget) -> str:
         """The URL of the queue of the function that carries out such a target."""
@@ -206,6 +243,12 @@ def attributes_of(run: Run) -> tuple[tuple[str, str], ...]:
 def queue_url(name: str, settings: StackSettings) -> str:
     """The URL of the SQS queue that stands for the embedded queue of this name."""
     return f"{settings.queue_prefix}{name}"
+
+
+def _soon(rows: Sequence[StoredSchedule], now: int) -> list[tuple[StoredSchedule, int]]:
+    """Those with a tick that a feeder may be about to read, and that tick."""
+    active = [(row, row.state.next_tick) for row in rows if is_active(row)]
+    return [(row, at) for row, at in active if at is not None and at <= now + REACH]
 
 
 def _impossible(refused: Refused) -> StoreError:

@@ -71,7 +71,7 @@ def test_what_is_cancelled_before_that_is_not_handed_over(stack: Functions, clie
 def test_a_schedule_fires_tasks_through_the_worker(stack: Functions, client: Client) -> None:
     shop.done.clear()
     client.schedules.create("often", Every("1s"), "task:note", payload={"n": 1})
-    assert stack.feed()["ticks"] == 1
+    assert stack.feed()["ticks"] >= 1
     ends = time.monotonic() + 20
     while len(shop.done) < 3 and time.monotonic() < ends:
         stack.deliver("WorkerQueue", wait=1)

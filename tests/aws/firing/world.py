@@ -99,17 +99,22 @@ class Stack:
         self.next_feed = self.clock.now()
         self.client = self._client(app)
 
-    def _client(self, app: App | None) -> Client:
-        handover = self.handover(self.clock)
+    def _client(self, app: App | None, fuse: Fuse | None = None) -> Client:
+        handover, used = self.handover(self.clock, fuse), fuse or Fuse()
+        schedules, runs, far = used.wrap(self.stores.schedules), used.wrap(self.stores.runs), used.wrap(self.far)
         return Client(
-            HandingSchedules(self.stores.schedules, handover, self.clock),
-            HandingRuns(self.stores.runs, self.stores.schedules, self.far, handover, self.clock, self.far.withdraw),
+            HandingSchedules(schedules, handover, self.clock),
+            HandingRuns(runs, schedules, far, handover, self.clock, far.withdraw),
             self.stores.queues,
             self.stores.batches,
             self.clock,
             CountingIds("once"),
             app=app,
         )
+
+    def dying_client(self, fuse: Fuse) -> Client:
+        """A client that dies when the fuse burns."""
+        return self._client(None, fuse)
 
     def handover(self, clock: Clock, fuse: Fuse | None = None) -> Handover:
         near = NearTier((fuse or Fuse()).wrap(self.sqs), clock, threads=1, sleep=lambda _: None)
