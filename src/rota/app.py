@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar, overload
 
-from rota.core.batch import Batch
+from rota.core.batch import Batch, Topology
 from rota.core.chunk import ChunkSize
 from rota.core.errors import ExistsError, InvalidError
 from rota.core.ids import check_id
@@ -130,6 +130,8 @@ class App:
         async_limit: int = 100,
         worker_memory: int | None = None,
         notify: Sequence[object] = (),
+        topology: Topology = "queue",
+        max_cost: float | None = None,
     ) -> Batch:
         """Declare a batch: run `task` on every item of `source`, results to `sink`.
 
@@ -140,7 +142,8 @@ class App:
         a count or a percentage such as "5%". retry: None means the task's own. rate_limit: items a second. timeout:
         seconds for a batch run. async_limit: coroutines at once in each worker, if the task is async. worker_memory: MB
         that each worker process may have; an item that needs more is a dead letter. notify: targets that are told of
-        completion and failure. Raises InvalidError, ExistsError."""
+        completion and failure. topology: what carries it out on AWS: "queue", "map", "pipeline" or "auto". max_cost:
+        dollars on AWS after which a batch run pauses. Raises InvalidError, ExistsError."""
         if name in self.batches:
             raise ExistsError("batch", name, f"declared twice in app {self.name!r}")
         target = parse_target(task if not isinstance(task, str) or ":" in task else f"task:{task}")
@@ -160,6 +163,8 @@ class App:
             async_limit=async_limit,
             worker_memory=worker_memory,
             notify=tuple(parse_target(one) for one in notify),
+            topology=topology,
+            max_cost=max_cost,
         )
         self.batches[name] = declared
         return declared

@@ -62,13 +62,8 @@ def settings_of(url: str, given: dict[str, Any]) -> tuple[Path, Settings]:
     merged: dict[str, Any] = {}
     for name, text in options.items():
         try:
-            merged[name] = (
-                text
-                if name == "durability"
-                else int(text)
-                if name in ("workers", "async_limit", "near_limit")
-                else float(text)
-            )
+            number = int if name in ("workers", "async_limit", "near_limit") else float
+            merged[name] = text if name == "durability" else number(text)
         except ValueError:
             raise InvalidError(name, text, "a number") from None
     return path, Settings(**{**merged, **given})
@@ -303,9 +298,11 @@ def _calls(
 def verified(path: str) -> tuple[Receipt, list[str]]:
     """The receipt in a file, or the latest in a directory, and everything that is wrong with its batch run."""
     from rota.connectors.manifest import read_receipt
+    from rota.connectors.papers import local_papers
     from rota.connectors.verifying import verify_manifest
 
-    return read_receipt(Path(path)), verify_manifest(Path(path))
+    with local_papers(path) as place:
+        return read_receipt(place), verify_manifest(place)
 
 
 def plan_batch(run: BatchRun, app: App) -> Plan:

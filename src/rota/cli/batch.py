@@ -55,6 +55,12 @@ def start(
     tolerated: Annotated[
         str | None, typer.Option("--tolerated-failures", metavar="N|P%", help="Failed items: a count or percentage.")
     ] = None,
+    topology: Annotated[
+        str | None, typer.Option("--topology", help="On AWS: queue, map, pipeline or auto.", show_default=False)
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", metavar="DOLLARS", help="On AWS: pause when this much is spent.")
+    ] = None,
     sample: Annotated[
         int | None, typer.Option("--sample", metavar="N", help="Attempt N items, keep nothing, predict the whole.")
     ] = None,
@@ -72,6 +78,8 @@ def start(
         chunk_items=chunk_items,
         concurrency=concurrency,
         tolerated_failures=tolerated,
+        topology=topology,
+        max_cost=max_cost,
     )
     if sample is not None or dry_run:
         with wiring.connect(url, loaded) as client:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TypedDict, Unpack, get_args
 
 import msgspec
 
 from rota.client.schedules import check_limit
-from rota.connectors.dead_files import dead_path, read_dead
-from rota.connectors.open import SinkText, SourceText
+from rota.connectors.dead_files import read_dead_of
+from rota.connectors.open import SinkText, SourceText, open_folder
+from rota.connectors.papers import local_papers
 from rota.connectors.stored import check_stored, generator_of, sink_json, source_json
 from rota.connectors.verifying import verify_manifest
-from rota.core.batch import Batch, BatchRun, BatchState
+from rota.core.batch import Batch, BatchRun, BatchState, Topology
 from rota.core.chunk import ChunkSize
 from rota.core.completion import DeadItem, FailureGroup
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
@@ -26,6 +26,7 @@ from rota.service import batches
 from rota.service.batches import Surroundings
 
 _PAGE = 1000
+_GIVEN = ("source", "sink", "concurrency", "topology", "max_cost")
 _STEP = 0.02
 _SLOWEST = 0.25
 
@@ -39,6 +40,8 @@ class StartOptions(TypedDict, total=False):
     chunk_items: int
     concurrency: int
     tolerated_failures: int | str
+    topology: Topology
+    max_cost: float
 
 
 class Batches:
@@ -76,7 +79,7 @@ class Batches:
         given = options.get("source")
         if given is not None and generator_of(given) is not None and given is not batch.source:
             raise InvalidError("source", given, "a path or an object such as rota.Csv(...) is; declare a generator")
-        changes: dict[str, object] = {key: options.get(key) for key in ("source", "sink", "concurrency")}
+        changes: dict[str, object] = {key: options.get(key) for key in _GIVEN}
         chunk_items, tolerated = options.get("chunk_items"), options.get("tolerated_failures")
         changes["size"] = None if chunk_items is None else ChunkSize(chunk_items)
         changes["tolerated"] = None if tolerated is None else parse_tolerance(tolerated)
@@ -163,6 +166,7 @@ class Batches:
     def dead_letters(self, id: str, group: int | None = None) -> Iterator[DeadItem]:
         """The items that failed for good, in order; those of one group, or all."""
         run, after = self.get(id), -1
+        folder = open_folder(run.place)
         wanted = None
         if group is not None:
             known = {one.number: one.signature for one in self._store.failures(run.key)}
@@ -172,17 +176,18 @@ class Batches:
         while rows := self._store.chunks(run.key, "done", after, _PAGE):
             for row in rows:
                 if row.mark is not None and row.mark.counts.failed:
-                    for one in read_dead(dead_path(Path(run.place), row.chunk.number, row.mark.revision)):
+                    for one in read_dead_of(folder, row.chunk.number, row.mark.revision):
                         if wanted is None or one.signature == wanted:
                             yield one
             after = rows[-1].chunk.number
 
     def verify(self, id: str) -> builtins.list[str]:
         """Everything that is wrong with a finished batch run, from its files alone; an empty list proves it whole."""
-        return verify_manifest(Path(self.receipt(id)))
+        with local_papers(self.receipt(id)) as place:
+            return verify_manifest(place)
 
     def receipt(self, id: str) -> str:
-        """The directory that holds manifest and receipt; NotFoundError if there are none yet."""
+        """The directory, or `s3://` prefix, that holds manifest and receipt; NotFoundError if there are none yet."""
         run = self.get(id)
         if not run.manifest:
             raise NotFoundError("receipt", id, f"the batch run is {run.shown_state} and has written none")

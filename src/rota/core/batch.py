@@ -30,6 +30,8 @@ from rota.core.tolerance import NOTHING_TOLERATED, Tolerance
 BatchState = Literal["pending", "running", "finishing", "succeeded", "failed", "cancelled"]
 BatchOutcome = Literal["succeeded", "failed", "cancelled"]
 Wish = Literal["run", "pause", "cancel"]
+Topology = Literal["queue", "map", "pipeline", "auto"]
+TOPOLOGIES: tuple[Topology, ...] = ("queue", "map", "pipeline", "auto")
 BATCH_OUTCOMES: tuple[BatchOutcome, ...] = ("succeeded", "failed", "cancelled")
 LEAST_MEMORY = 64
 """MB. A worker has 25 MB before it imports anything of the user's."""
@@ -56,7 +58,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """A declared batch. source, sink: a path or what `rota.Jsonl`, `rota.Parts` ... make; a source may be a generator
     function. retry: None means the task's own. rate_limit: items a second. timeout: seconds for the batch run.
     async_limit: coroutines at once in each worker, if the task is async. worker_memory: MB of memory that each worker
-    process may have; None means no limit."""
+    process may have; None means no limit. topology: what carries it out on AWS. max_cost: dollars on AWS after which a
+    batch run pauses."""
 
     name: str
     task: str
@@ -71,6 +74,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     async_limit: int = 100
     worker_memory: int | None = None
     notify: tuple[AnyTarget, ...] = ()
+    topology: Topology = "queue"
+    max_cost: float | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -84,6 +89,10 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         check_number("async_limit", self.async_limit, 1, 100_000, whole=True)
         if self.worker_memory is not None:
             check_number("worker_memory", self.worker_memory, LEAST_MEMORY, 1 << 24, whole=True)
+        if self.topology not in TOPOLOGIES:
+            raise InvalidError("topology", self.topology, "one of " + ", ".join(TOPOLOGIES))
+        if self.max_cost is not None:
+            check_number("max_cost", self.max_cost, 0, 1e9, above=True)
         if self.retry is not None and not isinstance(self.retry, Retry):
             raise InvalidError("retry", self.retry, "a rota.Retry")
 
@@ -116,6 +125,8 @@ class BatchSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker_memory: int | None = None
     notify: tuple[AnyTarget, ...] = ()
     payload: bytes = NULL
+    topology: Topology = "queue"
+    max_cost: float | None = None
 
 
 class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,10 +191,13 @@ class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def absolute(options: dict[str, Any], cwd: str) -> dict[str, Any]:
-    """Connector options whose local path does not depend on the process that opens it."""
+    """Connector options whose path does not depend on the process that opens it. cwd: a directory, or a place such as
+    `s3://bucket/prefix`."""
     path = options.get("path")
     if not isinstance(path, str) or "://" in path:
         return options
+    if "://" in cwd:
+        return options if path.startswith("/") else {**options, "path": f"{cwd}/{path.removeprefix('./')}"}
     slash = "/" if path.endswith("/") else ""
     return {**options, "path": posixpath.normpath(posixpath.join(cwd, path)).rstrip("/") + slash}
 

@@ -65,6 +65,8 @@ def new_run(
         worker_memory=batch.worker_memory,
         notify=batch.notify,
         payload=payload,
+        topology=batch.topology,
+        max_cost=batch.max_cost,
     )
     return BatchRun(name=batch.name, created=now, spec=spec, directory=around.directory, cause=cause)
 

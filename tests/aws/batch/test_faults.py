@@ -67,7 +67,7 @@ def test_a_death_at_any_call_changes_nothing(tmp_path: Path, after: bool) -> Non
 
 @pytest.mark.parametrize("seed", range(6))
 def test_functions_that_die_again_and_again_come_to_an_end(tmp_path: Path, seed: int) -> None:
-    world, key = world_of(tmp_path, Fragile(11 + seed, after=bool(seed % 2), every=9 + seed), seed)
+    world, key = world_of(tmp_path, Fragile(11 + seed, after=bool(seed % 2), every=7 + seed % 3), seed)
     run = world.until_ended(key, twice=0.1)
     world.wrap = lambda it: it
     world.restart()

@@ -42,7 +42,7 @@ RECEIVED_AT_MOST = 10
 
 def client_error(code: str, message: str, status: int, action: str) -> ClientError:
     return ClientError(
-        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}},
         action,
     )
 
