@@ -44,9 +44,26 @@ def until(holds: Callable[[], bool], what: str, aws: Emulator) -> None:
         time.sleep(0.1)
 
 
-def bodies(url: str) -> list[Any]:
-    found = boto3.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
-    return [json.loads(it["Body"]) for it in found.get("Messages", ())]
+class Inbox:
+    """What came to a queue so far. Messages are taken out: one that is looked at ten times is a dead letter."""
+
+    def __init__(self, url: str) -> None:
+        self._sqs = boto3.client("sqs")
+        self._url = url
+        self._bodies: list[Any] = []
+
+    def holds(self, *wanted: object) -> bool:
+        """Whether these have come, and no others."""
+        found = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10)
+        for it in found.get("Messages", ()):
+            self._bodies.append(json.loads(it["Body"]))
+            self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=it["ReceiptHandle"])
+        return self._bodies == list(wanted)
+
+    def count(self) -> int:
+        """How many have come."""
+        self.holds()
+        return len(self._bodies)
 
 
 def test_one_offs_fire_and_dead_letters_are_seen(client: Client, stack: Stack, aws: Emulator) -> None:
@@ -58,10 +75,11 @@ def test_one_offs_fire_and_dead_letters_are_seen(client: Client, stack: Stack, a
     assert json.loads(client.runs.get(good).value or b"") == {"charged": 7}
     assert client.runs.get(bad).state == "failed"
     assert [letter.id for letter in client.dead_letters.list()] == [bad]
-    until(lambda: bodies(f"{stack.outputs['QueuePrefix']}closed") == [{"till": 3}], "the message on the queue", aws)
-    until(lambda: len(bodies(stack.outputs["DeadQueueUrl"])) == 1, "the copy of the dead letter", aws)
+    closed, dead = (Inbox(url) for url in (f"{stack.outputs['QueuePrefix']}closed", stack.outputs["DeadQueueUrl"]))
+    until(lambda: closed.holds({"till": 3}), "the message on the queue", aws)
+    until(lambda: dead.count() == 1, "the copy of the dead letter", aws)
     client.schedules.trigger("closing")
-    until(lambda: len(bodies(f"{stack.outputs['QueuePrefix']}closed")) == 2, "what was triggered", aws)
+    until(lambda: closed.holds({"till": 3}, None), "what was triggered", aws)
 
 
 def test_an_ad_hoc_schedule_appears_on_the_data_queue(stack: Stack, aws: Emulator) -> None:
@@ -69,4 +87,5 @@ def test_an_ad_hoc_schedule_appears_on_the_data_queue(stack: Stack, aws: Emulato
     answer = boto3.client("lambda").invoke(FunctionName=stack.outputs["AdHocName"], Payload=event)
     said = json.loads(answer["Payload"].read())
     assert "FunctionError" not in answer, said
-    until(lambda: bodies(stack.outputs["DataQueueUrl"]) == [{"order": 7}], "the data", aws)
+    data = Inbox(stack.outputs["DataQueueUrl"])
+    until(lambda: data.holds({"order": 7}), "the data", aws)
