@@ -86,23 +86,16 @@ def connect(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> 
     return _client(file, app, None, _around(file))
 
 
-def _connect_stack(url: str, app: App | None, given: dict[str, Any]) -> Client:
-    stack, _, query = url.removeprefix("aws://").partition("?")
-    if not stack or "/" in stack:
-        raise InvalidError("url", url, "aws://STACK, with ?region=... and endpoint_url=... where needed")
-    options = {**dict(parse_qsl(query)), **given}
-    for name in options:
-        if name not in ("region", "endpoint_url"):
-            raise InvalidError("setting", name, "region or endpoint_url where the URL is aws://STACK")
+def _connect_stack(url: str, app: App | None, settings: dict[str, Any]) -> Client:
     try:
-        from rota.aws.connect import connect_stack
+        from rota.aws.connect import connect_url
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("boto3", "botocore", "aws_lambda_powertools"):
+        if (error.name or "").partition(".")[0] not in ("boto3", "botocore"):
             raise
         raise InvalidError(
             "url", url, "a sqlite URL unless `rota[aws]` is installed: pip install 'rota[aws]'"
         ) from None
-    return connect_stack(stack, app, **options, actor=actor())
+    return connect_url(url, app, settings, actor())
 
 
 def _around(file: SqliteFile) -> Surroundings:

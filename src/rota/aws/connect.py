@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import parse_qsl
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -13,6 +14,18 @@ from rota.aws.settings import StackSettings
 from rota.aws.stack_client import client_of
 from rota.client import Client
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
+
+
+def connect_url(url: str, app: App | None, settings: Mapping[str, str], actor: str) -> Client:
+    """A client of the stack that `aws://STACK?region=...&endpoint_url=...` names. settings: win over the URL's."""
+    stack, _, query = url.removeprefix("aws://").partition("?")
+    if not stack or "/" in stack:
+        raise InvalidError("url", url, "aws://STACK, with ?region=... and endpoint_url=... where needed")
+    options = {**dict(parse_qsl(query)), **settings}
+    for name in options:
+        if name not in ("region", "endpoint_url"):
+            raise InvalidError("setting", name, "region or endpoint_url where the URL is aws://STACK")
+    return connect_stack(stack, app, **options, actor=actor)
 
 
 def connect_stack(
