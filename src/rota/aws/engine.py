@@ -30,6 +30,7 @@ class Parts(NamedTuple):
     sqs: Any
     near: NearTier
     handover: Handover
+    table: Table
 
     def handing(self, check: CheckSpec = any_spec) -> tuple[HandingSchedules, HandingRuns]:
         """The stores for whoever writes from outside the feeder and the dispatcher."""
@@ -56,4 +57,5 @@ def parts_of(settings: StackSettings, region: str | None = None, endpoint_url: s
         sqs,
         near,
         Handover(near, far, settings),
+        table,
     )

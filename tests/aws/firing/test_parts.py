@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rota.aws.apps import load_app
 from rota.aws.attempts import Signal, attempt, performing
 from rota.aws.emf import Emf
-from rota.aws.handlers.worker import load_app
 from rota.aws.handover import Onward, ticks_between
 from rota.aws.messages import RunMessage, TickMessage, decode_message, encode_message
 from rota.aws.settings import StackSettings

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from functools import cache
 from typing import Any
 
 from rota.app import App
+from rota.aws.apps import load_app
 from rota.aws.attempts import Perform, Signal
 from rota.aws.dead_copies import DeadCopies
 from rota.aws.dispatcher import Dispatcher
@@ -14,26 +14,9 @@ from rota.aws.handlers.receiving import answer, delivered
 from rota.aws.handlers.setting import Context, began, figures, parts, starting
 from rota.aws.tasks import performing_tasks, task_policy
 from rota.aws.telemetry import Telemetry
-from rota.core.errors import InvalidError, TargetError
+from rota.core.errors import TargetError
 from rota.core.run import Run
 from rota.core.target import TaskTarget
-
-
-def load_app(name: str) -> App:
-    """The App that "module" or "module:attribute" names. InvalidError if there is none, or more than one."""
-    module, _, attribute = name.partition(":")
-    if not module:
-        raise InvalidError("ROTA_APP", name, "the module of the app, or module:attribute")
-    loaded = importlib.import_module(module)
-    if attribute:
-        found = getattr(loaded, attribute, None)
-        if not isinstance(found, App):
-            raise InvalidError("ROTA_APP", name, f"the name of a rota.App in {module}")
-        return found
-    apps = list({id(value): value for value in vars(loaded).values() if isinstance(value, App)}.values())
-    if len(apps) != 1:
-        raise InvalidError("ROTA_APP", name, f"a module with one rota.App, not {len(apps)}, or module:attribute")
-    return apps[0]
 
 
 def _performing(app: App) -> Perform:

@@ -1,0 +1,66 @@
+"""What the functions of batch runs have in common: their parts, and how messages are dealt with one by one."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from rota.app import App
+from rota.aws.apps import load_app
+from rota.aws.batch.assembly import BatchParts, batch_parts
+from rota.aws.batch.processor import Visit
+from rota.aws.batch.settings import BatchSettings
+from rota.aws.handlers.setting import Context, began, parts
+from rota.core.errors import InvalidError
+
+log: logging.Logger = logging.getLogger("rota.batch")
+_LONGEST_HOLD = 43_200
+Deal = Callable[[str, Visit], object]
+"""Deals with the body of a message; False if it must come again."""
+
+
+@cache
+def batches() -> BatchParts:
+    """The parts of this function's stack. InvalidError if it has no batches."""
+    settings = BatchSettings.from_env(os.environ)
+    if settings is None:
+        raise InvalidError("ROTA_BATCH_QUEUE_URL", "", "the environment of a stack whose app declares batches")
+    return batch_parts(parts(), settings)
+
+
+@cache
+def app() -> App:
+    """The app of this function's stack."""
+    return load_app(parts().settings.app)
+
+
+def dealt(event: dict[str, Any], context: Context, queue: str, deal: Deal) -> dict[str, Any]:
+    """Deal with the messages of an SQS event from `queue` (a URL); answers those that must come again."""
+    began(context)
+    again = []
+    for row in event.get("Records", ()):
+        received = int(row.get("attributes", {}).get("ApproximateReceiveCount", 1))
+        visit = Visit(received, context.get_remaining_time_in_millis, _holding(queue, row.get("receiptHandle", "")))
+        try:
+            done = deal(row["body"], visit) is not False
+        except InvalidError as error:
+            # Nobody can do anything with it; the log keeps what it was.
+            log.error("a message is dropped: %s", error)  # noqa: TRY400 the error says all
+            continue
+        except Exception:
+            log.exception("a message comes again: %s", row["body"])
+            done = False
+        if not done:
+            again.append({"itemIdentifier": row["messageId"]})
+    return {"batchItemFailures": again}
+
+
+def _holding(queue: str, receipt: str) -> Callable[[int], None]:
+    def hold(seconds: int) -> None:
+        wait = min(max(0, seconds), _LONGEST_HOLD)
+        parts().sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=receipt, VisibilityTimeout=wait)
+
+    return hold
