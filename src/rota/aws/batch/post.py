@@ -12,7 +12,7 @@ from rota.aws.batch.messages import ChunkMessage, FinishMessage, LaterMessage, P
 from rota.aws.batch.settings import BatchSettings
 from rota.aws.near import NearTier, Outgoing
 from rota.core.batch import BatchRun
-from rota.core.errors import StoreError
+from rota.core.errors import InvalidError, StoreError
 
 
 class Post:
@@ -22,14 +22,20 @@ class Post:
         self._near = near
         self._settings = settings
 
+    def check(self, run: BatchRun) -> None:
+        """InvalidError if the stack has not what the topology of `run` needs."""
+        if run.spec.topology == "pipeline" and not self._settings.pipeline:
+            allowed = "a topology of this stack; it gets a pipeline when a batch of the app names it and is deployed"
+            raise InvalidError("topology", run.spec.topology, allowed)
+
     def chunks(self, run: BatchRun, messages: Sequence[ChunkMessage]) -> None:
         """Have these jobs done, each in its lane."""
-        self._send([self._chunk(run.spec.concurrency, message) for message in messages])
+        queue = self._settings.pipeline if run.spec.topology == "pipeline" else self._settings.chunks
+        self._send([self._chunk(queue, run.spec.concurrency, message) for message in messages])
 
-    def _chunk(self, lanes: int, message: ChunkMessage) -> Outgoing:
+    def _chunk(self, queue: str, lanes: int, message: ChunkMessage) -> Outgoing:
         group = f"{message.run}#{message.job.chunk.number % lanes}"
-        body = encode_batch_message(message)
-        return Outgoing(self._settings.chunks, body, group=group, dedup=message.identity)
+        return Outgoing(queue, encode_batch_message(message), group=group, dedup=message.identity)
 
     def later(self, message: ChunkMessage, due: int) -> None:
         """Have this job done at `due` (epoch ms)."""

@@ -33,6 +33,7 @@ class SendingBatches:
         """As the port says. InvalidError for a source or sink that functions cannot reach."""
         for run in runs:
             _check_reach(run)
+            self._post.check(run)
         stored = self._ledger.accept(runs)
         for run in stored:
             if run.state == "pending":

@@ -21,17 +21,21 @@ _OUTPUTS = {
     "finalize": "FinalizeQueueUrl",
     "bucket": "BucketName",
 }
+_OPTIONAL_ENVIRONMENT = {"pipeline": "ROTA_PIPELINE_QUEUE_URL"}
+_OPTIONAL_OUTPUTS = {"pipeline": "PipelineQueueUrl"}
 CORES = 10
 """What `concurrency` is unless a batch says."""
 
 
 class BatchSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """chunks, plan, finalize: URLs of queues, the first a FIFO queue. bucket: where batch runs keep their files."""
+    """chunks, plan, finalize, pipeline: URLs of queues, the first and the last FIFO queues; the last is "" in a stack
+    without pipelines. bucket: where batch runs keep their files."""
 
     chunks: str
     plan: str
     finalize: str
     bucket: str
+    pipeline: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self | None:
@@ -41,14 +45,16 @@ class BatchSettings(msgspec.Struct, frozen=True, kw_only=True):
         for name in _ENVIRONMENT.values():
             if not environ.get(name):
                 raise InvalidError(name, "", "the environment variable that the template of the stack sets")
-        return cls(**{field: environ[name] for field, name in _ENVIRONMENT.items()})
+        optional = {field: environ.get(name, "") for field, name in _OPTIONAL_ENVIRONMENT.items()}
+        return cls(**{field: environ[name] for field, name in _ENVIRONMENT.items()}, **optional)
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, str]) -> Self | None:
         """From the outputs of a stack; None if it has no batches."""
         if _OUTPUTS["chunks"] not in outputs:
             return None
-        return cls(**{field: outputs[name] for field, name in _OUTPUTS.items()})
+        optional = {field: outputs.get(name, "") for field, name in _OPTIONAL_OUTPUTS.items()}
+        return cls(**{field: outputs[name] for field, name in _OUTPUTS.items()}, **optional)
 
     @property
     def directory(self) -> str:

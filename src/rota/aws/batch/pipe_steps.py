@@ -1,0 +1,106 @@
+"""The two steps of a pipeline's workflow: one attempts the items of a chunk, the other writes what came of it.
+
+The first is the processor of the queue, with all that it does about retries, killers and pauses; but where that marks
+the ledger, this one keeps the mark apart, and its name goes to the second step, which writes the results to the sink
+and then marks the ledger. Whatever dies in between leaves nothing that counts: the message that started the workflow
+is not acknowledged, or its dead letter is counted.
+
+    PipeProcessor --- name of the mark ---> PipeWriter ---> sink, ledger, and the finalizer if that was the last
+"""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from rota.aws.batch.benches import Bench, Benches
+from rota.aws.batch.ledger import Headers, Ledger
+from rota.aws.batch.messages import ChunkMessage, encode_batch_message
+from rota.aws.batch.pipe_sink import PassingBenches, pass_on, passed_on, written
+from rota.aws.batch.post import Post
+from rota.aws.batch.processor import Processor, Visit
+from rota.aws.batch.verdicts import decide_failed, said
+from rota.core.batch import BatchRun
+from rota.core.completion import Mark
+from rota.core.errors import SourceError
+from rota.core.outcome import failure_of
+from rota.ports.clock import Clock
+from rota.processing.jobs import Report
+from rota.processing.marks import FINAL
+
+log: logging.Logger = logging.getLogger("rota.batch")
+
+
+class TransientError(Exception):
+    """The step may succeed when it is tried again; the state machine knows this error by its name."""
+
+
+class PipeProcessor(Processor):
+    """benches: those that pass results on."""
+
+    def __init__(self, ledger: Ledger, post: Post, clock: Clock, benches: PassingBenches) -> None:
+        super().__init__(ledger, post, clock, benches)
+        self._passing = benches
+        self._passed: str | None = None
+
+    def process(self, message: ChunkMessage, token: str, visit: Visit) -> str | None:
+        """Attempt the items of a chunk; answers the name of what is to be written, None if nothing is. token: of this
+        attempt. TransientError if it must be tried again."""
+        self._begin(token)
+        if not self.handle(encode_batch_message(message), visit):
+            raise TransientError(f"chunk {message.job.chunk.number} of {message.run} could not be read")
+        return self._passed
+
+    def bury(self, message: ChunkMessage, token: str, visit: Visit) -> str | None:
+        """As `process`, with all items of the job dead letters."""
+        self._begin(token)
+        if not self.give_up(message, visit):
+            raise TransientError(f"chunk {message.job.chunk.number} of {message.run} could not be read")
+        return self._passed
+
+    def _begin(self, token: str) -> None:
+        self._passing.token = token
+        self._passed = None
+
+    def _done(self, run: BatchRun, message: ChunkMessage, bench: Bench, mark: Mark, report: Report) -> None:
+        if report.later:
+            super()._done(run, message, bench, mark, report)
+        else:
+            self._passed = pass_on(bench.places.folder, self._passing.token, mark)
+
+
+class PipeWriter:
+    """benches: those of the sinks themselves."""
+
+    def __init__(self, ledger: Ledger, post: Post, clock: Clock, benches: Benches) -> None:
+        self._ledger = ledger
+        self._post = post
+        self._headers = Headers(ledger, clock)
+        self._benches = benches
+
+    def write(self, message: ChunkMessage, passed: str) -> None:
+        """Write what was passed on, and mark the ledger. Raises TransientError; what another try cannot help ends the
+        batch run."""
+        run = self._headers.fresh(message.key)
+        if run is None or run.state not in ("pending", "running") or run.wish == "cancel":
+            return
+        job = message.job
+        if job.redo is not None and job.revision != run.revision:
+            return
+        try:
+            bench = self._benches.bench(run)
+            folder = bench.places.folder
+            mark = passed_on(folder, passed)
+            parts = tuple(written(folder, bench.sink, mark.chunk, part) for part in mark.parts)
+        except Exception as error:
+            failure = failure_of(error)
+            if failure.type not in FINAL or isinstance(error, SourceError):
+                raise TransientError(str(failure)) from error
+            decide_failed(self._ledger, self._post, run, said(failure))
+            return
+        progress = self._ledger.mark(run.key, [msgspec.structs.replace(mark, parts=parts)])
+        if mark.chunk.spool:
+            bench.source.release([mark.chunk])
+        if progress.completed:
+            self._post.finish(run.id)

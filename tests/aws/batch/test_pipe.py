@@ -1,0 +1,162 @@
+"""Batch runs through a pipeline: what one step passes on the other writes, once, and they always end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.aws.batch.pipe_world import PipeWorld
+from tests.aws.batch.test_engine import check, shop
+from tests.aws.batch.test_faults import Fragile
+from tests.aws.batch.world import Killed
+
+import rota
+from rota.connectors.verifying import verify_manifest
+from rota.core.batch import BatchKey
+from rota.core.tolerance import Tolerance
+
+ITEMS = 60
+
+
+def world_of(place: Path, wrap: Fragile | None = None, seed: int = 0, items: int = ITEMS) -> tuple[PipeWorld, BatchKey]:
+    world = PipeWorld(shop(place, items), place, seed)
+    key = world.start("double")
+    if wrap is not None:
+        world.wrap = wrap
+        world.restart()
+    return world, key
+
+
+@pytest.mark.parametrize("twice", [0.0, 0.3])
+def test_a_batch_run_ends_with_exact_totals_and_tells_once(tmp_path: Path, twice: float) -> None:
+    world, key = world_of(tmp_path, items=500)
+    run = world.until_ended(key, twice=twice)
+    world.drain()
+    check(world, run)
+    assert not world.buried
+    assert not list((world.place / run.id).glob("apart/**/*.json*")), "what was passed on is removed at the end"
+
+
+def test_items_that_wait_long_leave_the_lane_and_come_back(tmp_path: Path) -> None:
+    world, key = world_of(tmp_path, items=500)
+    began = world.clock.now()
+    run = world.until_ended(key)
+    assert world.clock.now() - began >= 60_000
+    assert run.retries == 30
+    check(world, run)
+
+
+def test_too_many_failures_end_it(tmp_path: Path) -> None:
+    world = PipeWorld(shop(tmp_path), tmp_path)
+    run = world.until_ended(world.start("double", tolerated=Tolerance(2)))
+    world.drain()
+    assert run.state == "failed"
+    assert "more than the tolerated 2" in run.error
+    assert len({one.id for one in world.told}) == 1
+
+
+def test_dead_letters_are_redriven(tmp_path: Path) -> None:
+    world, key = world_of(tmp_path, items=500)
+    assert world.until_ended(key).counts.failed == 10
+    mended = rota.App("shop")
+
+    @mended.task(name="double")
+    def double(item: dict[str, int]) -> dict[str, int]:
+        return {"number": item["number"], "doubled": 2 * item["number"]}
+
+    mended.batch("double", source="numbers.jsonl", task=double, sink="out/{run}/")
+    world.app = mended
+    world.restart()
+    assert world.client.redrive(key, [group.signature.key for group in world.ledger.failures(key)])
+    run = world.until_ended(key)
+    assert (run.state, run.counts.failed, run.counts.succeeded, run.version) == ("succeeded", 0, 500, 2)
+    assert verify_manifest(Path(run.manifest)) == []
+
+
+def test_it_is_paused_resumed_and_cancelled(tmp_path: Path) -> None:
+    world, key = world_of(tmp_path, items=500)
+    for _ in range(15):
+        world.step()
+    assert world.client.ask(key, "pause")
+    world.drain()
+    assert world.run(key).shown_state == "paused"
+    assert world.client.ask(key, "run")
+    check(world, world.until_ended(key))
+    other = world.start("double")
+    for _ in range(10):
+        world.step()
+    assert world.client.ask(other, "cancel")
+    assert world.until_ended(other).state == "cancelled"
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_death_at_any_call_changes_nothing(tmp_path: Path, after: bool) -> None:
+    counting = Fragile(1_000_000, after=False)
+    (tmp_path / "whole").mkdir()
+    world, key = world_of(tmp_path / "whole", counting)
+    world.until_ended(key)
+    world.drain()
+    assert counting.fuse.calls > 40
+    for at in range(1, counting.fuse.calls + 1):
+        place = tmp_path / str(at)
+        place.mkdir()
+        world, key = world_of(place, Fragile(at, after=after), seed=at)
+        run = world.until_ended(key)
+        world.drain()
+        check(world, run, ITEMS)
+
+
+def test_an_item_that_kills_functions_is_found(tmp_path: Path) -> None:
+    app = rota.App("shop")
+
+    @app.task
+    def fragile(item: dict[str, int]) -> int:
+        if item["number"] == 37:
+            raise Killed
+        return item["number"]
+
+    (tmp_path / "numbers.jsonl").write_bytes(b"".join(b'{"number":%d}\n' % number for number in range(100)))
+    app.batch(
+        "fragile",
+        source="numbers.jsonl",
+        task=fragile,
+        sink="out/{run}/",
+        chunk_items=20,
+        concurrency=2,
+        tolerated_failures=1,
+    )
+    world = PipeWorld(app, tmp_path)
+    key = world.start("fragile")
+    run = world.until_ended(key)
+    assert (run.state, run.counts.failed, run.counts.succeeded) == ("succeeded", 1, 99)
+    [group] = world.ledger.failures(key)
+    assert group.signature.exception == "rota.WorkerDied"
+    assert not world.buried
+
+
+def test_a_result_that_cannot_be_written_is_a_dead_letter_with_its_position(tmp_path: Path) -> None:
+    app = rota.App("shop")
+
+    @app.task
+    def odd(item: dict[str, int]) -> object:
+        return object() if item["number"] == 5 else item
+
+    (tmp_path / "numbers.jsonl").write_bytes(b"".join(b'{"number":%d}\n' % number for number in range(10)))
+    app.batch("odd", source="numbers.jsonl", task=odd, sink="out/{run}/", chunk_items=4, tolerated_failures=1)
+    world = PipeWorld(app, tmp_path)
+    key = world.start("odd")
+    run = world.until_ended(key)
+    assert (run.state, run.counts.failed, run.counts.succeeded) == ("succeeded", 1, 9)
+    [group] = world.ledger.failures(key)
+    assert (group.signature.exception, group.first_chunk) == ("rota.RefusedResult", 1)
+
+
+def test_a_sink_that_cannot_be_written_ends_it(tmp_path: Path) -> None:
+    world, key = world_of(tmp_path)
+    while not world.run(key).done:
+        world.step()
+    out = tmp_path / "out" / world.run(key).id
+    out.rename(tmp_path / "moved")
+    out.write_text("in the way")
+    run = world.until_ended(key)
+    assert run.state == "failed"
