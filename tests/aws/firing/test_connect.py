@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from tests.aws.firing.functions import Functions
 
 from rota.aws.sessions import client
-from rota.core.errors import InvalidError, NotFoundError
-from rota.testing.emulator import Emulator
+from rota.core.errors import InvalidError, NotFoundError, RotaError
+from rota.testing.emulator import Emulator, Fault
 from rota.wiring import connect
 
 OUTPUTS = {
@@ -25,8 +27,6 @@ def stack(name: str, outputs: dict[str, str]) -> None:
         "Resources": {"Any": {"Type": "AWS::SQS::Queue"}},
         "Outputs": {key: {"Value": value} for key, value in outputs.items()},
     }
-    import json
-
     client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
     client("cloudformation").get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
 
@@ -55,3 +55,10 @@ def test_a_stack_of_somebody_else_is_refused(aws: Emulator) -> None:
 def test_a_url_that_names_no_stack_is_refused(url: str) -> None:
     with pytest.raises(InvalidError, match="aws://STACK"):
         connect(url)
+
+
+def test_a_permission_that_is_missing_is_named(aws: Emulator) -> None:
+    aws.faults({"cloudformation.DescribeStacks": Fault(p=1, status=403, code="AccessDenied")})
+    with pytest.raises(RotaError, match="cloudformation:DescribeStacks"):
+        connect("aws://shop")
+    aws.faults({})
