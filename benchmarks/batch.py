@@ -11,7 +11,8 @@ it, each in a process of its own with the same JSON library and task:
 - a bare loop in one process, item by item; and one that decodes item by item and encodes a thousand results at once,
   as rota does. rota's rate is divided by the cores here, so the loop is also run once a core, all at the same time:
   virtual cores that share a real one are each slower when both are busy.
-- rota's own planner and workers with the ledger off: parts are written, nothing is marked, synced or proven.
+- rota's own planner and workers with the ledger off: parts are written, nothing is marked, synced or proven. Beside the
+  time that passes stands the processor time of all processes, which does not depend on who else uses the machine.
 
 Memory is the resident memory of the whole process tree, summed, so that a page that processes share is counted once for
 each; its highest value, looked at a hundred times a second. --full adds ten million items.
@@ -25,6 +26,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -240,17 +242,19 @@ def _resident(root: int) -> int:
 
 
 def apart(way: str, source: Path, count: int, chunk: int = 0) -> Measured:
-    """One way in a process of its own, and the memory that it took."""
+    """One way in a process of its own, and the memory and the processor time that it and its processes took."""
     folder = tempfile.mkdtemp(prefix=way, dir=source.parent)
     command = [sys.executable, "-m", "benchmarks.batch", "--way", way, str(source), str(chunk), folder]
-    most = 0
+    most, before = 0, resource.getrusage(resource.RUSAGE_CHILDREN)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         while process.poll() is None:
             most = max(most, _resident(process.pid))
             time.sleep(0.01)
         assert process.stdout is not None
         said = process.stdout.read()
-    measured: Measured = json.loads(said)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    measured: Measured = json.loads(said) | {"cpu": cpu}
     assert measured["items"] == count, f"{way}: {measured['items']} of {count}"
     return measured | {"rate": count / measured["seconds"], "memory": most / MB}
 
@@ -300,6 +304,8 @@ def compare(found: dict[str, list[Measured]], chunk: int) -> None:
     show(f"{about}, ledger on until the last mark", "% longer than off", until)
     whole = {"rota": [100 * (ended / bare - 1) for _, ended, bare in pairs]}
     show(f"{about}, ledger on until the receipt is stored", "% longer than off", whole)
+    spent = {"rota": [100 * (on / bare - 1) for on, bare in zip(of(rota, "cpu"), of(off, "cpu"), strict=True)]}
+    show(f"{about}, ledger on, whole processes from start to end", "% more processor time than off", spent)
     show(f"{about}, last mark to the end decided", "ms", {"rota": of(rota, "noticed")})
     show(f"{about}, last mark to manifest, receipt and outcome stored", "ms", {"rota": of(rota, "receipt")})
 
