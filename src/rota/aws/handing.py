@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from msgspec.structs import replace
 
 from rota.aws.handover import SETTLED, Handover, is_direct
-from rota.core.errors import ConflictError
+from rota.core.errors import ConflictError, StoreError
 from rota.core.firing import OpenRuns
 from rota.core.run import Claim, DeadLetter, Run, RunKey, RunRecord, RunSpec, Settlement
 from rota.core.schedule import Change, StoredSchedule, TickRow
@@ -125,7 +126,13 @@ class HandingRuns:
                 self._check(run.spec)
                 checked = run.spec
         self._store.accept(runs)
-        self._handover.arrived(runs, self._clock.now())
+        try:
+            self._handover.arrived(runs, self._clock.now())
+        except StoreError:
+            # The caller hears that this failed, so nothing of it is to fire later on.
+            with suppress(StoreError):
+                self._store.cancel([run.key for run in runs], self._clock.now())
+            raise
 
     def due(self, until: int, limit: int, after: Run | None = None) -> builtins.list[Run]:
         return self._store.due(until, limit, after)

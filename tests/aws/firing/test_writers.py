@@ -8,6 +8,7 @@ import pytest
 from tests.aws.firing.world import HOOK, MINUTE, SECOND, Stack
 
 from rota.client import Client
+from rota.core.errors import StoreError
 from rota.core.ids import moment
 from rota.core.triggers import At, Every
 from rota.testing import Crash, Fuse
@@ -127,3 +128,22 @@ def test_a_run_that_a_dying_client_accepted_is_attempted_although_no_feeder_ran(
         if not died:
             assert len(runs) == 1
             return
+
+
+def test_what_could_not_be_handed_over_is_an_error_and_nothing_of_it_fires() -> None:
+    stack = Stack()
+    stack.client.schedules.create("kept", At(moment(stack.clock.now() + 5 * MINUTE)), HOOK)
+    stack.feed()
+    stack.sqs.partial = lambda _: True
+    soon = stack.clock.now() + 30 * SECOND
+    with pytest.raises(StoreError, match="SQS did not take"):
+        stack.client.at(soon / 1000, HOOK)
+    with pytest.raises(StoreError, match="SQS did not take"):
+        stack.client.schedules.create("new", At(moment(soon)), HOOK)
+    with pytest.raises(StoreError, match="SQS did not take"):
+        stack.client.schedules.update("kept", trigger=At(moment(soon)))
+    stack.sqs.partial = None
+    stack.pass_by(10 * MINUTE)
+    assert stack.fired() == ["kept@2026-01-01T00:05:00Z"]
+    assert [row.id for row in stack.client.schedules.list()] == ["kept"]
+    assert {run.state for run in stack.client.runs.list()} == {"succeeded", "cancelled"}
