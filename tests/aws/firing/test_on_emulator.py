@@ -62,6 +62,24 @@ def test_the_feeder_hands_over_what_waits_in_the_table(stack: Functions, client:
         client.runs.cancel(made[0])
 
 
+def test_a_parameter_makes_more_shards_and_the_old_ones_are_still_fed(
+    stack: Functions, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.feed()
+    client.at_many([(soon(1000 + n), n) for n in range(10)], "queue:data")
+    monkeypatch.setenv("ROTA_SHARDS", "5")
+    forget()
+    stack.feed()
+    assert sorted({(shard.generation, shard.of) for shard in parts().far.shards()})[-1][1] == 5
+    client_of(parts()).at_many([(soon(1000 + n), n) for n in range(10)], "queue:data")
+    monkeypatch.setenv("ROTA_HORIZON", "840")
+    forget()
+    assert stack.feed()["runs"] == 0
+    client_of(parts()).at_many([(soon(400 + n), n) for n in range(10)], "queue:data")
+    assert stack.feed()["runs"] == 0, "they were handed over by their writer, for the fence is behind them"
+    assert parts().runs.counts()["pending"] == 30
+
+
 def test_what_is_cancelled_before_that_is_not_handed_over(stack: Functions, client: Client) -> None:
     run = client.at(soon(100), "queue:data", 1)
     client.runs.cancel(run)
