@@ -72,7 +72,7 @@ class PipeWorld(World):
                 error, cause = "Runtime.ExitError", "killed"
             except (TransientError, StoreError) as raised:
                 error, cause = type(raised).__name__, str(raised)
-            at = next(at for at, it in enumerate(STATES[name]["Retry"]) if error in it["ErrorEquals"])
+            at = next(at for at, it in enumerate(STATES[name]["Retry"]) if {error, "States.ALL"} & {*it["ErrorEquals"]})
             counts[at] = counts.get(at, 0) + 1
             if counts[at] > STATES[name]["Retry"][at]["MaxAttempts"]:
                 step = step_of(event)

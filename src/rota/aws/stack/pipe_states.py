@@ -31,7 +31,8 @@ _PASSING = [
     "Lambda.SdkClientException",
     "Lambda.ClientExecutionTimeoutException",
 ]
-_DIED = ["Lambda.Unknown", "Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout", "States.Timeout"]
+_ANY = ["States.ALL"]
+"""What is left: functions that died or took too long, by whatever name."""
 
 
 def pipeline_states(process: str, write: str, dead_queue: str) -> Json:
@@ -71,7 +72,7 @@ def pipeline_states(process: str, write: str, dead_queue: str) -> Json:
                         "execution.$": "$$.Execution.Name",
                     },
                 },
-                "Retry": [_retry(["States.ALL"], 6, 1, 20)],
+                "Retry": [_retry(_ANY, 6, 1, 20)],
                 "ResultPath": None,
                 "Next": "Done",
             },
@@ -86,7 +87,7 @@ def _task(function: str, payload: Json, seconds: int) -> Json:
         "Resource": "arn:aws:states:::lambda:invoke",
         "Parameters": {"FunctionName": function, "Payload": payload},
         "TimeoutSeconds": seconds,
-        "Retry": [_retry(_THROTTLED, 8, 1, 20), _retry(_PASSING, 5, 1, 20), _retry(_DIED, 3, 1, 5)],
+        "Retry": [_retry(_THROTTLED, 8, 1, 20), _retry(_PASSING, 5, 1, 20), _retry(_ANY, 3, 1, 5)],
         "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Bury"}],
     }
 

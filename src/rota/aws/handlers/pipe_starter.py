@@ -1,0 +1,37 @@
+"""The starter of pipelines: takes a chunk's message from the queue, and runs its workflow to the end."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from rota.aws.batch.pipe_start import Starter
+from rota.aws.handlers.receiving import answer, delivered
+from rota.aws.handlers.setting import Context, began, starting
+from rota.core.errors import InvalidError
+from rota.targets.aws import Clients
+
+
+@cache
+def starter() -> Starter:
+    """The starter of this function's stack."""
+    machine = os.environ.get("ROTA_PIPELINE_MACHINE_ARN", "")
+    if not machine:
+        raise InvalidError("ROTA_PIPELINE_MACHINE_ARN", "", "the environment of a stack with a pipeline")
+    return Starter(Clients()("stepfunctions", once=True), machine)
+
+
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Run the workflows of an SQS event; answers the messages that must come again."""
+    began(context)
+    rows = delivered(event)
+    for number, row in enumerate(rows):
+        if not starter().handle(row):
+            # Those behind it in the batch may be of its lane, whose order holds.
+            return answer([it.id for it in rows[number:]])
+    return answer([])
+
+
+if starting():
+    starter()
