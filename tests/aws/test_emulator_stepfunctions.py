@@ -62,6 +62,30 @@ def test_items_are_batched_by_size() -> None:
     assert sizes == [2, 2, 1]
 
 
+def test_numbers_of_a_map_are_taken_from_its_input() -> None:
+    definition = distributed(
+        {"Type": "Fail"},
+        ItemsPath="$.items",
+        ItemBatcher={"MaxItemsPerBatchPath": "$.size"},
+        MaxConcurrencyPath="$.size",
+        ToleratedFailureCountPath="$.count",
+        ToleratedFailurePercentagePath="$.percent",
+    )
+    given = {"items": [1, 2, 3], "size": 2, "count": 2, "percent": 100}
+    assert run(definition, given)["status"] == "SUCCEEDED"
+    [map_run] = _map_runs()
+    assert (map_run["maxConcurrency"], map_run["toleratedFailureCount"]) == (2, 2)
+    assert map_run["itemCounts"]["failed"] == 2, "batches, here"
+
+
+def _map_runs() -> list[dict[str, Any]]:
+    client = boto3.client("stepfunctions")
+    [machine] = client.list_state_machines()["stateMachines"]
+    [execution] = client.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+    found = client.list_map_runs(executionArn=execution["executionArn"])["mapRuns"]
+    return [client.describe_map_run(mapRunArn=it["mapRunArn"]) for it in found]
+
+
 def test_items_are_selected_before_they_are_batched() -> None:
     selector = {"value.$": "$$.Map.Item.Value", "index.$": "$$.Map.Item.Index"}
     [batch] = batched(["a", "b"], {"MaxItemsPerBatch": 5}, ItemSelector=selector)

@@ -1,9 +1,7 @@
 """The state machine of the topology `map`, in Amazon States Language as data: one for all batches of a stack.
 
-    Prepare ─▶ Read ─┬▶ EachOfJson, ...Lines, ...Csv, ...Parquet, ...Objects, ...Jobs ─┐
-                     └────────────────────────────────────────────────────────────────▶ Finish ─▶ Judge ─┬▶ Done
-                                                                                          ▲        │     └▶ Tell ─▶ Failed
-                                                                                          └────────┘
+    Prepare ─▶ Read ─▶ EachOfJson, -Lines, -Csv, -Parquet, -Objects or -Jobs ─▶ Finish ─▶ Judge ─┬▶ Done
+                └──────────────────── nothing to do ────────────────────────────▲ └── again ─┘   └▶ Tell ─▶ Failed
 
 Everything but the form of the source is an argument of the execution, so a changed batch needs no other machine. What
 the form decides must be written out, which is why there is a map for each.
@@ -81,7 +79,7 @@ _ASKED_AGAIN: Json = {"ErrorEquals": [PAUSED], "IntervalSeconds": _HOLD, "Backof
 def machine(mapper: str, worker: str, failures: str) -> Json:
     """mapper, worker: ARNs of the functions that prepare and finish, and that do the work. failures: URL of the queue
     that is told of batch runs that failed. `${...}` in them is for CloudFormation."""
-    readers = {name: state for name, state in _READERS.values()}
+    readers = dict(_READERS.values())
     states: Json = {
         "Prepare": {
             **_called(mapper, {"step": "prepare", "run.$": "$.run", "revision.$": "$.revision"}),

@@ -1,4 +1,4 @@
-"""Step Functions: Distributed Map with ItemBatcher and ResultWriter, which stock ignores.
+"""Step Functions: Distributed Map with ItemBatcher, ResultWriter and numbers given by paths, which stock ignores.
 
 Items are batched before MiniStack's own map sees them, and each batch is an item to it; so what it counts and tolerates
 are batches, where AWS counts and tolerates items.
@@ -17,6 +17,13 @@ from rota.testing.emulator.guard import replace
 
 State = dict[str, Any]
 _ITEMS = "__rota_batches__"
+_BY_PATH = (
+    "MaxConcurrency",
+    "MaxInputBytesPerBatch",
+    "MaxItemsPerBatch",
+    "ToleratedFailureCount",
+    "ToleratedFailurePercentage",
+)
 _OUTPUT_FIELDS = ("ResultSelector", "ResultPath", "OutputPath")
 
 
@@ -27,7 +34,7 @@ def mend() -> None:
 
 def _batched_and_written(run: Any) -> Any:
     def distributed(state: State, given: Any, effective: Any, iterator: State, execution: State, context: State) -> Any:
-        plain = copy.deepcopy(state)
+        plain = _without_paths(copy.deepcopy(state), effective, context)
         batcher, writer = plain.pop("ItemBatcher", None), plain.pop("ResultWriter", None)
         if batcher is not None:
             items = _items(plain, effective, context)
@@ -47,6 +54,16 @@ def _batched_and_written(run: Any) -> Any:
         return stepfunctions._apply_output_path(state, output, context), following
 
     return distributed
+
+
+def _without_paths(state: State, effective: Any, context: State) -> State:
+    """With the value of each field that is given by its path."""
+    for field in _BY_PATH:
+        for place in (state, state.get("ItemBatcher") or {}):
+            path = place.pop(f"{field}Path", None)
+            if path is not None:
+                place[field] = stepfunctions._resolve_path_or_ctx(path, effective, context)
+    return state
 
 
 def _items(state: State, effective: Any, context: State) -> list[Any]:
