@@ -364,6 +364,12 @@ def test_any_mixture_of_faults_loses_nothing(seed: int) -> None:
             return 0
 
     def dying_feed() -> object:
+        if rng.random() < 0.2:
+            stack.far.resize(rng.randrange(1, 9), stack.clock.now())
+        if rng.random() < 0.3:
+            with suppress(Crash, StoreError):
+                dying = stack.dying_client(Fuse(rng.randrange(1, 20), after=rng.random() < 0.5))
+                dying.schedules.update("often", description=f"{rng.random()}")
         try:
             return feed(Fuse(rng.randrange(1, 40) if rng.random() < 0.3 else None, after=rng.random() < 0.5))
         except Crash:

@@ -15,7 +15,8 @@ from rota.ports.far_tier import AnyDue, DueRun, DueTick, Lease, Shard
 from rota.testing.memory.state import MemoryState
 
 _Place = tuple[int, str, int]
-"""When an entry is due, the schedule id, and the scheduled time of a run; -1 for a tick."""
+"""When an entry is due, the schedule id, and the scheduled time of a run; for a tick, below 0, the version of its
+definition: an entry of another definition is another entry."""
 
 
 class MemoryFarTier:
@@ -66,14 +67,14 @@ class MemoryFarTier:
             places = [place for place, shard in self._runs.items() if shard == lease.shard]
             places += [place for place, (shard, _) in self._ticks.items() if shard == lease.shard]
             inside = [place for place in places if lease.start < place[0] <= lease.until]
-            wanted = sorted(place for place in inside if after is None or _cursor(place) > after)
+            wanted = sorted((place for place in inside if after is None or _cursor(place) > after), key=_cursor)
             found = [entry for place in wanted[:limit] if (entry := self._entry(place)) is not None]
             return found, _cursor(wanted[limit - 1]) if len(wanted) > limit else None
 
     def put_ticks(self, ticks: Sequence[DueTick]) -> None:
         with self._state.lock:
             for tick in ticks:
-                self._ticks[tick.at, tick.schedule_id, -1] = (self._newest(tick.schedule_id), tick)
+                self._ticks[_place_of(tick)] = (self._newest(tick.schedule_id), tick)
 
     def done(self, lease: Lease, upto: int) -> bool:
         with self._state.lock:
@@ -128,14 +129,18 @@ class MemoryFarTier:
     def _defined_anew(self, row: StoredSchedule) -> None:
         if row.state.paused is None and row.state.next_tick is not None:
             tick = DueTick(row.id, row.state.next_tick, row.state.updated)
-            self._ticks[tick.at, row.id, -1] = (self._newest(row.id), tick)
+            self._ticks[_place_of(tick)] = (self._newest(row.id), tick)
 
     def _entry(self, place: _Place) -> AnyDue | None:
         at, schedule_id, scheduled = place
-        if scheduled == -1:
+        if scheduled < 0:
             return self._ticks[place][1]
         found = self._state.find(RunKey(schedule_id, scheduled))
         return None if found is None or found.run.due != at else DueRun(found.run)
+
+
+def _place_of(tick: DueTick) -> _Place:
+    return tick.at, tick.schedule_id, -1 - tick.version
 
 
 def _cursor(place: _Place) -> str:
