@@ -165,8 +165,12 @@ def test_items_are_replaced_by_key(table: Any) -> None:
     assert "no value for the key" in str(sink.refusal({"price": 1}))
     assert "named fields" in str(sink.refusal([1]))
     assert "bytes as JSON" in str(sink.refusal({"id": "1", "x": "y" * 500_000}))
+    assert "must be a text" in str(sink.refusal({"id": 1}))
     with pytest.raises(InvalidError, match="a DynamoDB table that exists"):
         open_sink(DynamoTable("missing")).check()
+    open_sink(DynamoTable("table", key="id")).check()
+    with pytest.raises(InvalidError, match=r"sink.key: 'order, line' .* the key of table 'table' is id"):
+        open_sink(DynamoTable("table", key=("order", "line"))).check()
 
 
 class Reluctant:
@@ -177,7 +181,8 @@ class Reluctant:
         self.stubborn = False
 
     def describe_table(self, TableName: str) -> Any:  # noqa: N803 - AWS's name
-        return {"Table": {"KeySchema": [{"AttributeName": "id"}], "TableName": TableName}}
+        types = [{"AttributeName": "id", "AttributeType": "S"}]
+        return {"Table": {"KeySchema": [{"AttributeName": "id"}], "AttributeDefinitions": types, "TableName": TableName}}
 
     def batch_write_item(self, RequestItems: dict[str, list[Any]]) -> Any:  # noqa: N803 - AWS's name
         requests = RequestItems["table"]

@@ -31,6 +31,7 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
 _SCHEME = "dynamodb:"
+_TYPES = {"S": "a text", "N": "a number", "B": "bytes"}
 
 _serialize = TypeSerializer().serialize
 
@@ -40,14 +41,16 @@ class DynamoTableSink:
 
     def __init__(self, options: DynamoTable, client: Any = None, sleep: Callable[[float], None] = time.sleep) -> None:
         self._table = options.table
+        self._wanted = options.keys
         self._client: Any = client or boto3.client("dynamodb")
         self._sleep = sleep
-        self._keys: list[str] = []
+        self._keys: dict[str, str] = {}
 
     def check(self) -> None:
-        self._key_names()
+        self._key_types()
 
-    def _key_names(self) -> list[str]:
+    def _key_types(self) -> dict[str, str]:
+        """The attributes of the table's key, with DynamoDB's letters for their types."""
         if not self._keys:
             try:
                 described = self._client.describe_table(TableName=self._table)["Table"]
@@ -57,11 +60,16 @@ class DynamoTableSink:
                 raise StoreError(f"DynamoDB table {self._table!r}: {error}", sink=self._table) from error
             except BotoCoreError as error:
                 raise StoreError(f"DynamoDB table {self._table!r}: {error}", sink=self._table) from error
-            self._keys = [key["AttributeName"] for key in described["KeySchema"]]
+            types = {it["AttributeName"]: it["AttributeType"] for it in described["AttributeDefinitions"]}
+            keys = {it["AttributeName"]: types[it["AttributeName"]] for it in described["KeySchema"]}
+            if self._wanted and tuple(keys) != self._wanted:
+                allowed = f"the key of table {self._table!r} is {', '.join(keys)}"
+                raise InvalidError("sink.key", ", ".join(self._wanted), allowed)
+            self._keys = keys
         return self._keys
 
     def prepare(self, run_id: str) -> None:
-        self._key_names()
+        self._key_types()
 
     def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int = 0) -> Part:
         digest = hashlib.sha256()
@@ -122,11 +130,15 @@ class DynamoTableSink:
             fields = result if isinstance(result, Mapping) else msgspec.to_builtins(result)
             if not isinstance(fields, Mapping):
                 return "a result for a table must be an object with named fields"
-            missing = [name for name in self._key_names() if fields.get(name) in {None, ""}]
+            keys = self._key_types()
+            missing = [name for name in keys if fields.get(name) in {None, ""}]
             if missing:
                 return f"the result has no value for the key {missing[0]!r}"
             size = len(join_lines([fields]))
-            self._item(fields)
+            item = self._item(fields)
+            for name, kind in keys.items():
+                if kind not in item[name]:
+                    return f"the result's key {name!r} must be {_TYPES[kind]} for table {self._table!r}"
         except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
             return f"the result cannot be written to DynamoDB: {error}"
         return (

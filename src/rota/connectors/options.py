@@ -95,9 +95,16 @@ class SqliteTable(msgspec.Struct, frozen=True, tag="sqlite_table", omit_defaults
 
 
 class DynamoTable(msgspec.Struct, frozen=True, tag="dynamodb_table", omit_defaults=True):
-    """A DynamoDB table that exists; a result replaces the item with the same key. Needs `rota[aws]`."""
+    """A DynamoDB table that exists; a result replaces the item with the same key. key: names of the key's attributes;
+    given, the table must have that key. Needs `rota[aws]`."""
 
     table: str
+    key: str | tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names, however they were given."""
+        return (self.key,) if isinstance(self.key, str) else self.key
 
 
 class NoSink(msgspec.Struct, frozen=True, tag="none"):
