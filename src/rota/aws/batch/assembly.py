@@ -9,6 +9,7 @@ from rota.app import App
 from rota.aws.batch.benches import Benches
 from rota.aws.batch.dead import BatchDead
 from rota.aws.batch.finalizer import Finalizer
+from rota.aws.batch.map_start import MapStarter
 from rota.aws.batch.planner import Planner
 from rota.aws.batch.post import Post
 from rota.aws.batch.processor import Processor
@@ -17,6 +18,7 @@ from rota.aws.batch.settings import CORES, BatchSettings
 from rota.aws.batch.sweeper import Sweeper
 from rota.aws.dynamo.batches import DynamoBatches
 from rota.aws.engine import Parts
+from rota.aws.sessions import client
 from rota.core.run import Run
 from rota.service.batches import Surroundings
 
@@ -41,7 +43,8 @@ class BatchParts(NamedTuple):
         return Surroundings(directory, f"{directory}/results", CORES)
 
     def planner(self, app: App) -> Planner:
-        return Planner(self.ledger, self.post, self.parts.clock, Benches(app.tasks, app.batches))
+        maps = MapStarter(client("stepfunctions"), self.settings.machine) if self.settings.machine else None
+        return Planner(self.ledger, self.post, self.parts.clock, Benches(app.tasks, app.batches), maps=maps)
 
     def processor(self, app: App) -> Processor:
         return Processor(self.ledger, self.post, self.parts.clock, Benches(app.tasks, app.batches))

@@ -16,9 +16,6 @@ from rota.aws.sessions import code_of, translating
 from rota.core.batch import BatchRun
 from rota.targets.stepfunctions import execution_arn
 
-MACHINE = "ROTA_MAP_MACHINE_ARN"
-"""The environment variable that names the state machine."""
-MACHINE_OUTPUT = "MapMachineArn"
 _LONGEST = 80
 _GONE = ("ExecutionDoesNotExist",)
 
@@ -36,6 +33,13 @@ class MapStarter:
     def __init__(self, client: Any, machine: str) -> None:
         self._client = client
         self._machine = machine
+
+    def follow(self, run: BatchRun) -> None:
+        """Do what the state of the batch run asks for. A pause is honoured by the children."""
+        if not run.is_open or run.wish == "cancel":
+            self.stop(run)
+        elif run.state != "finishing" and run.wish == "run":
+            self.start(run)
 
     def start(self, run: BatchRun) -> str:
         """Have the batch run carried out at its present revision; answers the ARN of the execution."""

@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from rota.aws.batch.benches import Benches, prepared_sink
-from rota.aws.batch.ledger import Headers, Ledger
+from rota.aws.batch.ledger import Headers, Ledger, find
+from rota.aws.batch.map_start import MapStarter
 from rota.aws.batch.messages import ChunkMessage, LaterMessage, PlanMessage, Step, decode_batch_message
 from rota.aws.batch.post import Post
 from rota.aws.batch.sizing import sized
@@ -48,7 +49,7 @@ class _GoneOnError(Exception):
 
 
 class Planner:
-    """benches: opens sources and sinks. sleep: seconds."""
+    """benches: opens sources and sinks. maps: carries out batch runs with the topology map. sleep: seconds."""
 
     def __init__(
         self,
@@ -57,12 +58,14 @@ class Planner:
         clock: Clock,
         benches: Benches,
         *,
+        maps: MapStarter | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._ledger = ledger
         self._post = post
         self._clock = clock
         self._benches = benches
+        self._maps = maps
         self._sleep = sleep
         self._headers = Headers(ledger, clock)
 
@@ -87,12 +90,14 @@ class Planner:
 
     def _take(self, message: PlanMessage, received: int, left: Callable[[], int]) -> None:
         run = self._headers.fresh(message.key)
+        if run is not None and run.spec.topology == "map" and self._maps is not None:
+            self._maps.follow(run)
         if run is None or not run.is_open:
             return
         if run.state == "finishing" or run.wish == "cancel":
             self._post.finish(run.id)
             return
-        if run.wish == "pause":
+        if run.wish == "pause" or run.spec.topology == "map":
             return
         try:
             _Planning(self, run, message, received, left).go()
@@ -229,7 +234,7 @@ class _Planning:
 
     def _hold_back(self, number: int) -> None:
         """Wait while too much is spooled."""
-        while (run := self._headers.get(self._run.key)) is not None and number - run.done > AHEAD:
+        while (run := find(self._ledger, self._run.key)) is not None and number - run.done > AHEAD:
             self._spend("cut", -1)
             self._sleep(_WAIT)
 

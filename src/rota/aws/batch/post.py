@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rota.aws.batch.map_plan import check_map
 from rota.aws.batch.messages import ChunkMessage, FinishMessage, LaterMessage, PlanMessage, encode_batch_message
 from rota.aws.batch.settings import BatchSettings
 from rota.aws.near import NearTier, Outgoing
@@ -27,6 +28,11 @@ class Post:
         if run.spec.topology == "pipeline" and not self._settings.pipeline:
             allowed = "a topology of this stack; it gets a pipeline when a batch of the app names it and is deployed"
             raise InvalidError("topology", run.spec.topology, allowed)
+        if run.spec.topology == "map":
+            if not self._settings.machine:
+                allowed = "a topology of this stack; it gets a state machine when a batch of the app names it"
+                raise InvalidError("topology", run.spec.topology, allowed)
+            check_map(run.spec, run.id)
 
     def chunks(self, run: BatchRun, messages: Sequence[ChunkMessage]) -> None:
         """Have these jobs done, each in its lane."""

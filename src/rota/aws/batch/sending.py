@@ -44,6 +44,8 @@ class SendingBatches:
         asked = self._ledger.ask(key, wish)
         if asked is not None and asked.wish == "cancel":
             self._post.finish(asked.id)
+            if asked.spec.topology == "map":
+                self._post.plan(PlanMessage(asked.id, "open", f"cancel-{self._clock.now()}"))
         elif asked is not None and asked.wish == "run":
             step: Step = "start" if asked.state == "pending" else "open"
             self._post.plan(PlanMessage(asked.id, step, f"resume-{self._clock.now()}"))

@@ -21,21 +21,22 @@ _OUTPUTS = {
     "finalize": "FinalizeQueueUrl",
     "bucket": "BucketName",
 }
-_OPTIONAL_ENVIRONMENT = {"pipeline": "ROTA_PIPELINE_QUEUE_URL"}
-_OPTIONAL_OUTPUTS = {"pipeline": "PipelineQueueUrl"}
+_OPTIONAL_ENVIRONMENT = {"pipeline": "ROTA_PIPELINE_QUEUE_URL", "machine": "ROTA_MAP_MACHINE_ARN"}
+_OPTIONAL_OUTPUTS = {"pipeline": "PipelineQueueUrl", "machine": "MapMachineArn"}
 CORES = 10
 """What `concurrency` is unless a batch says."""
 
 
 class BatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """chunks, plan, finalize, pipeline: URLs of queues, the first and the last FIFO queues; the last is "" in a stack
-    without pipelines. bucket: where batch runs keep their files."""
+    without pipelines. machine: ARN of the state machine for maps, or "". bucket: where batch runs keep their files."""
 
     chunks: str
     plan: str
     finalize: str
     bucket: str
     pipeline: str = ""
+    machine: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self | None:
