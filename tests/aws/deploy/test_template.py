@@ -11,7 +11,7 @@ from tests.aws.deploy.planning import plan_of, template_of
 import rota
 from rota.aws.dynamo.schema import TABLE
 from rota.aws.settings import StackSettings
-from rota.aws.stack.functions import FUNCTIONS
+from rota.aws.stack.functions import functions_of
 from rota.aws.stack.parameters import PARAMETERS, TIMEOUTS, check_parameters
 from rota.aws.stack.template import build_template, encode_template
 from rota.core.errors import InvalidError
@@ -51,6 +51,7 @@ def test_queues_are_encrypted_and_reached_by_tls_alone(name: str) -> None:
 
 def test_what_a_queue_cannot_deliver_goes_to_a_dead_letter_queue() -> None:
     dead = {"DispatchDeadQueue", "WorkerDeadQueue", "DeadQueue", "FailureQueue", "UnreadQueue"}
+    dead |= {"BatchDeadQueue", "PlanDeadQueue", "FinalizeDeadQueue"}
     for name, queue in QUEUES.items():
         if name in dead:
             assert queue["MessageRetentionPeriod"] == 14 * 86_400
@@ -78,7 +79,7 @@ def test_visibility_is_six_function_timeouts() -> None:
 
 def test_queues_feed_functions_that_report_each_message() -> None:
     events = [event for it in LAMBDAS.values() for event in it.get("Events", {}).values() if event["Type"] == "SQS"]
-    assert len(events) == 4
+    assert len(events) == 10
     for event in events:
         assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert "MaximumConcurrency" in event["Properties"]["ScalingConfig"]
@@ -113,7 +114,7 @@ def test_the_bucket_is_private_encrypted_and_reached_by_tls_alone() -> None:
     assert denies_all_but_tls(RESOURCES["BucketPolicy"]["Properties"])
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda it: it.role)
+@pytest.mark.parametrize("function", functions_of(plan_of(app)), ids=lambda it: it.role)
 def test_every_function_is_traced_and_logs_for_a_while(function: Any) -> None:
     it = LAMBDAS[function.role]
     assert it["Tracing"] == "Active"
@@ -126,7 +127,7 @@ def test_asynchronous_calls_that_fail_are_kept() -> None:
     by_event = [
         name for name, it in LAMBDAS.items() if not any(e["Type"] == "SQS" for e in it.get("Events", {}).values())
     ]
-    assert sorted(by_event) == ["AdHoc", "Feeder"]
+    assert sorted(by_event) == ["AdHoc", "Feeder", "Sweeper"]
     for name in by_event:
         kept = LAMBDAS[name]["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
         assert kept == {"Type": "SQS", "Destination": {"Fn::GetAtt": ["FailureQueue", "Arn"]}}
@@ -140,17 +141,17 @@ def test_the_url_asks_for_iam() -> None:
 def test_alarms_watch_what_can_go_wrong_and_tell_a_topic_if_there_is_one() -> None:
     alarms = of_type("AWS::CloudWatch::Alarm")
     assert {"FeederSilentAlarm", "FeederLateAlarm", "DeadLettersAlarm", "DispatchQueueAgeAlarm"} <= alarms.keys()
-    for function in FUNCTIONS:
+    for function in functions_of(plan_of(app)):
         assert {f"{function.role}ErrorsAlarm", f"{function.role}ThrottlesAlarm"} <= alarms.keys()
     told = {"Fn::If": ["HasAlarmTopicArn", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
     assert all(it["AlarmActions"] == told and it["AlarmDescription"] for it in alarms.values())
 
 
 def test_functions_are_told_what_they_read() -> None:
-    for function in FUNCTIONS:
+    for function in functions_of(plan_of(app)):
         said = LAMBDAS[function.role]["Environment"]["Variables"]
         found = StackSettings.from_env({name: "150" if "HORIZON" in name else "60" for name in said})
-        assert found.app == ("60" if function.role == "Worker" else "")
+        assert found.app == ("60" if function.user_code else "")
 
 
 def test_clients_are_told_what_they_read() -> None:

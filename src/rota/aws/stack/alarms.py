@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from rota.aws.stack.functions import FUNCTIONS, METRICS
+from rota.aws.stack.batches import QUEUES
+from rota.aws.stack.functions import METRICS, functions_of
 from rota.aws.stack.parameters import looked_up, only_if
+from rota.aws.stack.plan import StackPlan
 
 Json = dict[str, Any]
 LAG = "FeederLag"
 """Metric of the feeder's: seconds from what it should have handed over to what it has, by stack."""
 
 
-def alarms() -> Json:
+def alarms(plan: StackPlan) -> Json:
     """Every alarm of the stack."""
     found: Json = {
         "FeederSilentAlarm": _alarm(
@@ -64,7 +66,10 @@ def alarms() -> Json:
             statistic="Maximum",
             periods=3,
         )
-    for queue in ("DispatchDeadQueue", "WorkerDeadQueue"):
+    dead = ["DispatchDeadQueue", "WorkerDeadQueue"]
+    if plan.batches:
+        dead += [queue for _, queue, _, _ in QUEUES]
+    for queue in dead:
         found[f"{queue}Alarm"] = _alarm(
             f"Messages lie in {queue}, and no function records them as dead letters",
             _of_queue(queue, "ApproximateAgeOfOldestMessage"),
@@ -73,7 +78,7 @@ def alarms() -> Json:
             statistic="Maximum",
             periods=3,
         )
-    for function in FUNCTIONS:
+    for function in functions_of(plan):
         name = function.role
         found[f"{name}ErrorsAlarm"] = _alarm(
             f"{name} failed in 3 of 5 minutes", _of_function(name, "Errors"), "GreaterThanThreshold", 0, periods=5, of=3

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
+from rota.aws.stack.batches import batch_environment, batch_functions
+from rota.aws.stack.function import Function, ref
 from rota.aws.stack.parameters import looked_up, only_if
+from rota.aws.stack.permission import arn
 from rota.aws.stack.plan import StackPlan
-from rota.aws.stack.statements import Role, arn, check_length, statements
+from rota.aws.stack.statements import check_length, statements
 from rota.aws.stack.suppress import on_purpose
 
 Json = dict[str, Any]
@@ -24,30 +25,12 @@ _BY_QUEUE = "called by a queue, which has a dead-letter queue of its own"
 _BY_EVENT = "calls that failed go to FailureQueue, with their error, by the event invoke configuration"
 
 
-class Function(msgspec.Struct, frozen=True, kw_only=True):
-    """module: of `rota.aws.handlers`. timeout, memory: the parameter, or a fixed number. concurrency: likewise.
-    queues: queue resources to read, with messages a batch. user_code: has the app in its bundle."""
-
-    role: Role
-    module: str
-    about: str
-    timeout: Any
-    memory: str = "Memory"
-    concurrency: Any
-    queues: tuple[tuple[str, int], ...] = ()
-    user_code: bool = False
-
-
-def _ref(parameter: str) -> Json:
-    return {"Ref": parameter}
-
-
 FUNCTIONS: tuple[Function, ...] = (
     Function(
         role="Feeder",
         module="feeder",
         about="Moves what is due soon from the far tier to SQS",
-        timeout=_ref("FeederTimeout"),
+        timeout=ref("FeederTimeout"),
         # Eight feed the most shards that there may be, 32 each; one more pass may begin meanwhile.
         concurrency=10,
     ),
@@ -55,17 +38,17 @@ FUNCTIONS: tuple[Function, ...] = (
         role="Dispatcher",
         module="dispatcher",
         about="Decides ticks and fires targets",
-        timeout=_ref("DispatcherTimeout"),
-        concurrency=_ref("DispatcherConcurrency"),
+        timeout=ref("DispatcherTimeout"),
+        concurrency=ref("DispatcherConcurrency"),
         queues=(("DispatchQueue", 10),),
     ),
     Function(
         role="Worker",
         module="worker",
         about="Runs the app's tasks and chunks",
-        timeout=_ref("WorkerTimeout"),
+        timeout=ref("WorkerTimeout"),
         memory="WorkerMemory",
-        concurrency=_ref("WorkerConcurrency"),
+        concurrency=ref("WorkerConcurrency"),
         # A task may take all of the timeout, so it is alone in its batch.
         queues=(("WorkerQueue", 1),),
         user_code=True,
@@ -75,23 +58,28 @@ FUNCTIONS: tuple[Function, ...] = (
         module="adhoc",
         about="Takes ad-hoc schedules from invocations and its URL",
         timeout=60,
-        concurrency=_ref("AdHocConcurrency"),
+        concurrency=ref("AdHocConcurrency"),
     ),
     Function(
         role="DeadLetters",
         module="dead",
         about="Records what dispatcher and worker could not handle",
-        timeout=_ref("DispatcherTimeout"),
+        timeout=ref("DispatcherTimeout"),
         concurrency=4,
         queues=(("DispatchDeadQueue", 10), ("WorkerDeadQueue", 10)),
     ),
 )
 
 
+def functions_of(plan: StackPlan) -> tuple[Function, ...]:
+    """Every function of a stack."""
+    return FUNCTIONS + batch_functions(plan)
+
+
 def functions(plan: StackPlan) -> Json:
     """Functions, roles and log groups."""
     found: Json = {}
-    for function in FUNCTIONS:
+    for function in functions_of(plan):
         name = function.role
         found[f"{name}Logs"] = _logs(name)
         found[f"{name}Role"] = _role(function, plan)
@@ -104,7 +92,7 @@ def _again_policy(plan: StackPlan) -> Json:
         "Type": "AWS::IAM::ManagedPolicy",
         "Properties": {
             "Description": "Lets the feeder pass shards to another of its kind",
-            "Roles": [_ref("FeederRole")],
+            "Roles": [ref("FeederRole")],
             "PolicyDocument": {"Version": "2012-10-17", "Statement": statements("Feeder", plan, apart=True)},
         },
     }
@@ -118,7 +106,7 @@ def _logs(name: str) -> Json:
         "Metadata": on_purpose({"CKV_AWS_158": _NOT_HERE["CKV_AWS_158"]}),
         "Properties": {
             "LogGroupName": {"Fn::Sub": f"/rota/${{AWS::StackName}}/{name}"},
-            "RetentionInDays": _ref("LogRetentionDays"),
+            "RetentionInDays": ref("LogRetentionDays"),
         },
     }
 
@@ -137,7 +125,7 @@ def _role(function: Function, plan: StackPlan) -> Json:
         "Policies": [{"PolicyName": "rota", "PolicyDocument": document}],
     }
     if function.user_code:
-        properties["ManagedPolicyArns"] = only_if("HasWorkerPolicyArns", _ref("WorkerPolicyArns"))
+        properties["ManagedPolicyArns"] = only_if("HasWorkerPolicyArns", ref("WorkerPolicyArns"))
     return {"Type": "AWS::IAM::Role", "Properties": properties}
 
 
@@ -150,12 +138,12 @@ def _function(function: Function, plan: StackPlan) -> Json:
         "Handler": f"rota.aws.handlers.{function.module}.handler",
         "Runtime": plan.platform.runtime,
         "Architectures": [plan.platform.architecture],
-        "MemorySize": _ref(function.memory),
+        "MemorySize": ref(function.memory),
         "Timeout": function.timeout,
         "Role": arn(f"{name}Role"),
         "Tracing": "Active",
         "ReservedConcurrentExecutions": reserved,
-        "LoggingConfig": {"LogGroup": _ref(f"{name}Logs")},
+        "LoggingConfig": {"LogGroup": ref(f"{name}Logs")},
         "Environment": {"Variables": _environment(function, plan)},
     }
     if function.queues:
@@ -166,6 +154,9 @@ def _function(function: Function, plan: StackPlan) -> Json:
         properties["Events"] = {"Periodic": {"Type": "Schedule", "Properties": _periodic()}}
         # The next pass does what this one did not, so a pass is not tried again, but what is wrong with it is kept.
         properties["EventInvokeConfig"] = _failures_kept(attempts=0, age=60)
+    if function.hourly:
+        properties["Events"] = {"Hourly": {"Type": "Schedule", "Properties": _hourly()}}
+        properties["EventInvokeConfig"] = _failures_kept(attempts=1, age=3600)
     if name == "AdHoc":
         properties["FunctionUrlConfig"] = {"AuthType": "AWS_IAM", "InvokeMode": "BUFFERED"}
         properties["EventInvokeConfig"] = _failures_kept(attempts=2, age=21_600)
@@ -181,25 +172,27 @@ def _function(function: Function, plan: StackPlan) -> Json:
 
 def _environment(function: Function, plan: StackPlan) -> Json:
     found: Json = {
-        "ROTA_STACK": _ref("AWS::StackName"),
-        "ROTA_TABLE": _ref("Table"),
-        "ROTA_DISPATCH_QUEUE_URL": _ref("DispatchQueue"),
-        "ROTA_WORKER_QUEUE_URL": _ref("WorkerQueue"),
-        "ROTA_DEAD_QUEUE_URL": _ref("DeadQueue"),
-        "ROTA_BUCKET": _ref("Bucket"),
+        "ROTA_STACK": ref("AWS::StackName"),
+        "ROTA_TABLE": ref("Table"),
+        "ROTA_DISPATCH_QUEUE_URL": ref("DispatchQueue"),
+        "ROTA_WORKER_QUEUE_URL": ref("WorkerQueue"),
+        "ROTA_DEAD_QUEUE_URL": ref("DeadQueue"),
+        "ROTA_BUCKET": ref("Bucket"),
         "ROTA_HORIZON": looked_up("Period", "FeederPeriod", "Horizon"),
         "ROTA_FEEDER_PERIOD": looked_up("Period", "FeederPeriod", "Seconds"),
-        "ROTA_RETENTION_DAYS": _ref("RetentionDays"),
+        "ROTA_RETENTION_DAYS": ref("RetentionDays"),
         "ROTA_QUEUE_PREFIX": queue_prefix(),
         "ROTA_LARGE_PAYLOADS": {"Fn::If": ["LargePayloads", "1", "0"]},
-        "ROTA_SHARDS": _ref("Shards"),
+        "ROTA_SHARDS": ref("Shards"),
         "ROTA_TRACING": {"Fn::If": ["TraceCalls", "1", "0"]},
-        "POWERTOOLS_SERVICE_NAME": _ref("AWS::StackName"),
+        "POWERTOOLS_SERVICE_NAME": ref("AWS::StackName"),
         "POWERTOOLS_METRICS_NAMESPACE": METRICS,
-        "POWERTOOLS_LOG_LEVEL": _ref("LogLevel"),
+        "POWERTOOLS_LOG_LEVEL": ref("LogLevel"),
     }
     if function.user_code:
         found["ROTA_APP"] = plan.module
+    if function in batch_functions(plan) or function.user_code:
+        found |= batch_environment(plan)
     return found
 
 
@@ -227,6 +220,16 @@ def _periodic() -> Json:
     }
 
 
+def _hourly() -> Json:
+    return {
+        "Schedule": "rate(1 hour)",
+        "Description": "Rounds of the sweeper",
+        "Enabled": True,
+        "RetryPolicy": {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 3600},
+        "DeadLetterConfig": {"Arn": arn("FailureQueue")},
+    }
+
+
 def _failures_kept(attempts: int, age: int) -> Json:
     return {
         "MaximumRetryAttempts": attempts,
@@ -248,10 +251,10 @@ def _extras() -> Json:
             "Condition": f"Has{parameter}",
             "Properties": {
                 "Description": f"What the parameter {parameter} adds",
-                "Roles": [_ref(f"{role}Role") for role in roles],
+                "Roles": [ref(f"{role}Role") for role in roles],
                 "PolicyDocument": {
                     "Version": "2012-10-17",
-                    "Statement": [{"Effect": "Allow", "Action": actions, "Resource": _ref(parameter)}],
+                    "Statement": [{"Effect": "Allow", "Action": actions, "Resource": ref(parameter)}],
                 },
             },
         }

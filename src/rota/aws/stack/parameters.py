@@ -98,10 +98,13 @@ PARAMETERS: Mapping[str, Parameter] = {
     "WorkerMemory": _number("MB of memory of the worker, which runs tasks and chunks", 1024, 128, 10240),
     "DispatcherTimeout": _choice("Seconds that the dispatcher may take for ten messages", 120, *TIMEOUTS),
     "WorkerTimeout": _choice("Seconds that a task or a chunk may take", 300, *TIMEOUTS),
+    "BatchTimeout": _choice("Seconds that a chunk of a batch run may take", 300, *TIMEOUTS),
+    "PlannerTimeout": _choice("Seconds that planning, or finishing, a batch run may take at a time", 900, *TIMEOUTS),
     "FeederTimeout": _number("Seconds that one pass of the feeder may take", 300, 10, 900),
     "FeederPeriod": _choice("Minutes between passes of the feeder", 1, *_PERIODS),
     "DispatcherConcurrency": _number("Dispatchers at once", 50, 2, 1000),
     "WorkerConcurrency": _number("Workers at once", 50, 2, 1000),
+    "BatchConcurrency": _number("Chunks at once, of all batch runs together", 50, 2, 1000),
     "AdHocConcurrency": _number("Ad-hoc functions at once", 20, 1, 1000),
     "ReserveConcurrency": _choice(
         "Whether to set that much of the account's concurrency aside; no in an account with a quota of 10",

@@ -11,6 +11,7 @@ import msgspec
 
 from rota.app import App
 from rota.aws.platform import Platform
+from rota.aws.stack.batch_places import sinks_of, sources_of, tables_of
 from rota.core.errors import InvalidError
 from rota.core.target import AnyTarget, LambdaTarget, QueueTarget, SqsTarget, StepFunctionsTarget
 
@@ -25,7 +26,8 @@ _QUEUE = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_QUEUE}}}")
 class StackPlan(msgspec.Struct, frozen=True, kw_only=True):
     """app: its name. module: what the worker loads, "module" or "module:ATTRIBUTE". queues: names of embedded queues,
     `data` among them. functions, sqs, machines: the ARNs that schedules and notifications fire at; `${AWS::Region}` and
-    its like stand for what a target leaves open. engine_code, worker_code: folder or archive of each bundle."""
+    its like stand for what a target leaves open. batches: their names. sources, sinks: `bucket/key` in S3 that they
+    read and write, with `*` for what is open. engine_code, worker_code: folder or archive of each bundle."""
 
     app: str
     module: str
@@ -37,6 +39,10 @@ class StackPlan(msgspec.Struct, frozen=True, kw_only=True):
     functions: tuple[str, ...] = ()
     sqs: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
+    batches: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    sinks: tuple[str, ...] = ()
+    sink_tables: tuple[str, ...] = ()
 
 
 def plan_stack(
@@ -59,6 +65,10 @@ def plan_stack(
         functions=_sorted(function_arn(it.function) for it in _of(targets, LambdaTarget)),
         sqs=_sorted(queue_arn(it.queue) for it in _of(targets, SqsTarget)),
         machines=_sorted(machine_arn(it.machine) for it in _of(targets, StepFunctionsTarget)),
+        batches=tuple(sorted(app.batches)),
+        sources=sources_of(app),
+        sinks=sinks_of(app),
+        sink_tables=tables_of(app),
     )
 
 

@@ -10,24 +10,35 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
+from rota.aws.stack.batch_statements import (
+    BATCH_PERMISSIONS,
+    BATCH_WITHIN,
+    CLIENT_ROWS,
+    FINALIZE,
+    PLAN,
+    BatchRole,
+    batch_resources,
+)
+from rota.aws.stack.permission import (
+    HAND_OVER,
+    LOGS,
+    SEE_QUEUES,
+    STORE,
+    TELL_DEAD,
+    TRACES,
+    Permission,
+    arn,
+    consume,
+)
 from rota.aws.stack.plan import StackPlan, execution_arns
 from rota.core.errors import InvalidError
 
 Json = dict[str, Any]
-Role = Literal["Feeder", "Dispatcher", "Worker", "AdHoc", "DeadLetters", "Client"]
-
-
-class Permission(NamedTuple):
-    """calls: as AWS names them, of one service. on: a key of `resources`."""
-
-    service: str
-    calls: tuple[str, ...]
-    on: str
-    why: str
+Role = BatchRole | Literal["Feeder", "Dispatcher", "Worker", "AdHoc", "DeadLetters", "Client"]
 
 
 _HERE = "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:"
@@ -58,86 +69,54 @@ WITHIN: Mapping[str, str] = {
     "payloads": "data over the limit of SQS gets names of its own, all under payloads/ in the stack's bucket",
     "stack": "whoever asks for a stack by its name does not know the id that its ARN ends in",
     "executions": "an execution is named after the run that started it; the state machine is named in full",
+    **BATCH_WITHIN,
 }
-
-_STORE = Permission(
-    "dynamodb",
-    (
-        "BatchGetItem",
-        "BatchWriteItem",
-        "DeleteItem",
-        "GetItem",
-        "PutItem",
-        "Query",
-        "TransactWriteItems",
-        "UpdateItem",
-    ),
-    "table",
-    "schedules, runs, ticks and the far tier are rows of one table",
-)
-_HAND_OVER = (
-    Permission("sqs", ("SendMessage", "SendMessageBatch"), "dispatch", "hand what is due to the dispatcher"),
-    Permission("sqs", ("SendMessage", "SendMessageBatch"), "work", "hand tasks and batches to the worker"),
-    Permission("sqs", ("SendMessage", "SendMessageBatch"), "queues", "one-offs go straight to the app's own queues"),
-    Permission("sqs", ("SendMessage", "SendMessageBatch"), "targets.sqs", "and to the SQS queues that it names"),
-)
-_TELL_DEAD = Permission("sqs", ("SendMessage", "SendMessageBatch"), "dead", "a copy of every dead letter")
-_TRACES = Permission("xray", ("PutTraceSegments", "PutTelemetryRecords"), "*", "traces")
-_LOGS = Permission("logs", ("CreateLogStream", "PutLogEvents"), "logs", "the function's own log group")
-_SEE_QUEUES = Permission("sqs", ("GetQueueAttributes",), "queues", "refuse a target that the stack does not have")
-
-
-def _consume(queue: str) -> Permission:
-    """What Lambda's event source mapping does in the function's name, and the function itself to put a message back."""
-    calls = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility")
-    return Permission("sqs", calls, queue, "read by the event source mapping; put back what comes too early")
-
 
 APART = "itself"
 """A function's role cannot name the function, which names the role: such rows are a policy of their own."""
 PERMISSIONS: Mapping[Role, tuple[Permission, ...]] = {
     "Feeder": (
-        _STORE,
-        *_HAND_OVER,
+        STORE,
+        *HAND_OVER,
         Permission("sqs", ("SendMessage",), "failures", "where Lambda puts passes that failed"),
         Permission("lambda", ("Invoke",), APART, "more shards than one invocation feeds go to others"),
-        _LOGS,
-        _TRACES,
+        LOGS,
+        TRACES,
     ),
     "Dispatcher": (
-        _consume("dispatch"),
-        _STORE,
-        *_HAND_OVER,
-        _TELL_DEAD,
+        consume("dispatch"),
+        STORE,
+        *HAND_OVER,
+        TELL_DEAD,
         Permission("lambda", ("Invoke",), "targets.functions", "Lambda targets"),
         Permission("states", ("StartExecution", "StartSyncExecution"), "targets.machines", "Step Functions targets"),
         Permission("states", ("DescribeExecution",), "executions", "ask for an execution whose start was cut off"),
-        _LOGS,
-        _TRACES,
+        LOGS,
+        TRACES,
     ),
-    "Worker": (_consume("work"), _STORE, *_HAND_OVER, _TELL_DEAD, _LOGS, _TRACES),
+    "Worker": (consume("work"), STORE, *HAND_OVER, PLAN, FINALIZE, TELL_DEAD, LOGS, TRACES),
     "AdHoc": (
-        _STORE,
-        *_HAND_OVER,
-        _SEE_QUEUES,
+        STORE,
+        *HAND_OVER,
+        SEE_QUEUES,
         Permission("s3", ("PutObject",), "payloads", "data over the limit of SQS"),
         Permission("sqs", ("SendMessage",), "failures", "where Lambda puts asynchronous calls that failed"),
-        _LOGS,
-        _TRACES,
+        LOGS,
+        TRACES,
     ),
     "DeadLetters": (
-        _consume("dispatch.dead"),
-        _consume("work.dead"),
-        _STORE,
-        *_HAND_OVER,
-        _TELL_DEAD,
-        _LOGS,
-        _TRACES,
+        consume("dispatch.dead"),
+        consume("work.dead"),
+        STORE,
+        *HAND_OVER,
+        TELL_DEAD,
+        LOGS,
+        TRACES,
     ),
     # People and programs that use the client; attached to nobody by the stack itself.
     "Client": (
         Permission("cloudformation", ("DescribeStacks",), "stack", "find the table and the queues by the stack's name"),
-        _STORE,
+        STORE,
         Permission("sqs", ("SendMessage", "SendMessageBatch"), "dispatch", "hand what is due to the dispatcher"),
         Permission("sqs", ("SendMessage", "SendMessageBatch"), "work", "hand tasks and batches to the worker"),
         Permission(
@@ -158,7 +137,9 @@ PERMISSIONS: Mapping[Role, tuple[Permission, ...]] = {
             "one-offs go straight to the app's own queues, and `rota queue` sends and receives",
         ),
         Permission("sqs", ("ListQueues",), "*", "`rota queue list`"),
+        *CLIENT_ROWS,
     ),
+    **{role: BATCH_PERMISSIONS[role] for role in BATCH_PERMISSIONS},
 }
 
 
@@ -181,14 +162,10 @@ def resources(plan: StackPlan, logs: str | None = None) -> dict[str, list[Any]]:
         APART: [arn("Feeder")],
         "stack": [{"Fn::Sub": f"{_HERE}stack/${{AWS::StackName}}/*"}],
         "*": ["*"],
+        **batch_resources(plan),
     }
     found["logs"] = [] if logs is None else [arn(logs)]
     return found
-
-
-def arn(resource: str) -> Json:
-    """The ARN of a resource of the template."""
-    return {"Fn::GetAtt": [resource, "Arn"]}
 
 
 def queue_resource(name: str) -> str:

@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from rota.aws.dynamo.schema import EXPIRES, TABLE
+from rota.aws.stack.batches import QUEUES
 from rota.aws.stack.parameters import visibility
+from rota.aws.stack.permission import arn
 from rota.aws.stack.plan import StackPlan
-from rota.aws.stack.statements import arn, queue_resource
+from rota.aws.stack.statements import queue_resource
 from rota.aws.stack.suppress import on_purpose
 
 Json = dict[str, Any]
@@ -116,7 +118,24 @@ def _queues(plan: StackPlan) -> Json:
     # The dead-letter queues of the feeder's dispatchers are read by a function too.
     for resource in ("DispatchDeadQueue", "WorkerDeadQueue"):
         found[resource]["Properties"]["VisibilityTimeout"] = visibility("DispatcherTimeout")
-    return found | {f"{resource}Policy": _queue_policy(resource) for resource in list(found)}
+    found |= _batch_queues(plan)
+    return found | {f"{resource}Policy": _queue_policy(resource, plan) for resource in list(found)}
+
+
+def _batch_queues(plan: StackPlan) -> Json:
+    """Chunks go in lanes, each a message group: SQS hands out one message of a group at a time."""
+    found: Json = {}
+    for name, dead, timeout, fifo in QUEUES if plan.batches else ():
+        found[name] = _queue(4 * 86_400, dead=dead, visible=visibility(timeout))
+        # One function reads all of the dead-letter queues.
+        found[dead] = _queue(LONGEST_RETENTION, visible=visibility("BatchTimeout"))
+        for resource in (name, dead) if fifo else ():
+            found[resource]["Properties"] |= {
+                "FifoQueue": True,
+                "DeduplicationScope": "messageGroup",
+                "FifoThroughputLimit": "perMessageGroupId",
+            }
+    return found
 
 
 def _queue(retention: int, *, dead: str | None = None, visible: object = None, name: object = None) -> Json:
@@ -136,9 +155,10 @@ def _queue(retention: int, *, dead: str | None = None, visible: object = None, n
     }
 
 
-def _queue_policy(resource: str) -> Json:
+def _queue_policy(resource: str, plan: StackPlan) -> Json:
     statements: list[Json] = [only_by_tls("sqs:*", [arn(resource)])]
     if resource == "FailureQueue":
+        rules = [arn("FeederPeriodic"), arn("SweeperHourly")] if plan.batches else arn("FeederPeriodic")
         statements.append(
             {
                 "Sid": "EventBridge",
@@ -146,7 +166,7 @@ def _queue_policy(resource: str) -> Json:
                 "Principal": {"Service": "events.amazonaws.com"},
                 "Action": "sqs:SendMessage",
                 "Resource": arn(resource),
-                "Condition": {"ArnEquals": {"aws:SourceArn": arn("FeederPeriodic")}},
+                "Condition": {"ArnEquals": {"aws:SourceArn": rules}},
             }
         )
     return {
