@@ -1,0 +1,28 @@
+"""The app of tests of maps: prices are rounded, unless an item says that it fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rota
+from rota import App, Retry
+
+app: App = App("shop")
+
+
+@app.task(retry=Retry(attempts=1))
+def price(item: dict[str, Any]) -> dict[str, Any]:
+    cured = item.get("cured")
+    if item.get("fails") and not (cured and Path(cured).exists()):
+        raise ValueError(f"no price for {item['id']}")
+    if item.get("skipped"):
+        raise rota.Skip
+    return {"id": int(item["id"]), "price": round(float(item["price"]), 2)}
+
+
+def declare(source: object, **more: Any) -> None:
+    """Declare the batch of a test."""
+    app.batches.pop("prices", None)
+    options = {"sink": "s3://shop-bucket/out/{run}/", "chunk_items": 100, "concurrency": 4, "topology": "map"}
+    app.batch("prices", source=source, task=price, **{**options, **more})  # type: ignore[arg-type]
