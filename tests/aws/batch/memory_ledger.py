@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rota.aws.dynamo.batches import Progress
-from rota.core.batch import BatchKey
+from rota.core.batch import BatchKey, BatchRun
 from rota.core.chunk import Chunk
 from rota.core.completion import Mark, is_complete
 from rota.testing.memory.batches import MemoryBatchStore
@@ -32,6 +32,10 @@ class MemoryLedger(MemoryBatchStore):
         known = self.__dict__.setdefault("awaited", {})
         known.setdefault((key, run.revision), frozenset(numbers))
         return self.is_complete(key)
+
+    def glance(self, key: BatchKey) -> BatchRun | None:
+        found = self.get([key])
+        return found[0] if found else None
 
     def is_complete(self, key: BatchKey) -> bool:
         [run] = self.get([key])

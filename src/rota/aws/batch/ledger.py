@@ -35,6 +35,8 @@ class Ledger(BatchStore, Protocol):
 
     def is_complete(self, key: BatchKey) -> bool: ...
 
+    def glance(self, key: BatchKey) -> BatchRun | None: ...
+
 
 def row_of(ledger: Ledger, key: BatchKey, number: int) -> ChunkRow | None:
     """What the ledger says of one chunk."""
@@ -49,7 +51,8 @@ def find(ledger: Ledger, key: BatchKey) -> BatchRun | None:
 
 
 class Headers:
-    """Batch runs as they were within the last second, which spares reading one for every message."""
+    """Batch runs as they were within the last second, but for their totals, which take more to read the more is going
+    on: it spares reading them for every message."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
@@ -63,7 +66,7 @@ class Headers:
 
     def fresh(self, key: BatchKey) -> BatchRun | None:
         """As it is now."""
-        run = find(self._ledger, key)
+        run = self._ledger.glance(key)
         if run is None:
             self._known.pop(key, None)
         else:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import msgspec
 
 from rota.aws.batch.benches import Bench, Benches
-from rota.aws.batch.ledger import Headers, Ledger, row_of
+from rota.aws.batch.ledger import Headers, Ledger, find, row_of
 from rota.aws.batch.messages import ChunkMessage, decode_batch_message
 from rota.aws.batch.places import S3Places
 from rota.aws.batch.post import Post
@@ -36,8 +36,8 @@ from rota.processing.marks import ATTEMPTS, FINAL, mark_of
 
 log: logging.Logger = logging.getLogger("rota.batch")
 _BEGAN = "began"
-_ASK_AGAIN = 5000
-"""Milliseconds for which nobody else is asked whether a batch run is over."""
+_LOOK_AGAIN = 5000
+"""Milliseconds after which totals are looked at again: reading them takes more than a mark."""
 _SPARE = 5000
 UNDELIVERED = "its function failed each time it was told of this chunk; the function's log tells why"
 _PASSING = "rota.core.errors.SourceError"
@@ -74,7 +74,7 @@ class Processor:
         self._clock = clock
         self._benches = benches
         self._headers = Headers(ledger, clock)
-        self._asked: dict[str, int] = {}
+        self._looked: dict[str, int] = {}
 
     def handle(self, body: str, visit: Visit) -> bool:
         """Deal with a message; False if it must come again. StoreError likewise."""
@@ -121,12 +121,14 @@ class Processor:
         return None
 
     def _judge(self, run: BatchRun) -> None:
-        """Have it looked at whether the batch run is to end now; whoever looks knows more."""
+        """Look now and then whether too much has failed; whoever is asked then knows more."""
         now = self._clock.now()
-        if self._asked.get(run.id, 0) > now or verdict(run, run.counts, now, complete=False) is None:
+        if self._looked.get(run.id, 0) > now:
             return
-        self._asked = {id: until for id, until in self._asked.items() if until > now} | {run.id: now + _ASK_AGAIN}
-        self._post.finish(run.id)
+        self._looked = {id: until for id, until in self._looked.items() if until > now} | {run.id: now + _LOOK_AGAIN}
+        counted = find(self._ledger, run.key)
+        if counted is not None and verdict(counted, counted.counts, now, complete=False) is not None:
+            self._post.finish(run.id)
 
     # attempts
 

@@ -111,6 +111,10 @@ class DynamoBatches:
         trees = None if header is None else awaited_of(header)
         return trees is not None and all(self._table.map(self._trees.is_complete, trees))
 
+    def glance(self, key: BatchKey) -> BatchRun | None:
+        """The batch run as it is now, but for totals, for one read unit: what became of chunks is not counted."""
+        return self._index.glance(key)
+
     # the port
 
     def accept(self, runs: Sequence[BatchRun]) -> builtins.list[BatchRun]:

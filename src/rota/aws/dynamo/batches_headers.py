@@ -2,10 +2,10 @@
 which may hold a payload, lies beside it and is written once; the totals are in the trees.
 
 attributes of a header, besides those of `BatchRun`: behind (no chunk of a higher number, or that, is planned), top (the
-highest revision marked), sealing (said before the tree is sealed; `sealed`, after it), awaited_N (of redrive N, whose
-tree is sealed: no higher chunk, or that, is done again), reopened (chunks that are to be done again), other_* (totals
-that are in no tree), by (token of the request that wrote the state last, so that a request whose answer was lost is
-recognized).
+highest revision marked), begun (no leaf of a higher number, or that, has a mark), sealing (said before the tree is
+sealed; `sealed`, after it), awaited_N (of redrive N, whose tree is sealed: no higher chunk, or that, is done again),
+reopened (chunks that are to be done again), other_* (totals that are in no tree), by (token of the request that wrote
+the state last, so that a request whose answer was lost is recognized).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 from rota.aws.dynamo.batches_keys import header_key, header_of, spec_key
 from rota.aws.dynamo.batches_marks import TOTALS
 from rota.aws.dynamo.items import Item, bytes_of, number_of, text_of
-from rota.aws.dynamo.tree import Tree
+from rota.aws.dynamo.tree import BEGUN, Tree
 from rota.core.batch import BatchKey, BatchRun, BatchSpec
 from rota.core.ledger_tree import Sums
 from rota.core.receipt import Counts
@@ -34,7 +34,7 @@ def header_item(run: BatchRun, expires: int) -> Item:
     place = header_key(run.key)
     item: Item = {"pk": place.pk, "sk": place.sk, "expires": expires, "directory": run.directory}
     item |= {"state": run.state, "wish": run.wish, "revision": run.revision}
-    item |= {"planned": 0, "expected": 0, "behind": 0, "top": 0, "reopened": 0}
+    item |= {"planned": 0, "expected": 0, "behind": 0, "begun": BEGUN, "top": 0, "reopened": 0}
     return {**item, "cause": run.cause} if run.cause else item
 
 
@@ -82,7 +82,7 @@ def batch_run(header: Item, spec: Item, sums: Sums) -> BatchRun:
 def trees_of(header: Item) -> list[Tree]:
     """All trees that may have marks in them."""
     key, behind = header_of(text_of(header, "sk")), chunks_of(header)
-    trees = [Tree(key, 0, behind)]
+    trees = [Tree(key, 0, behind, begun=number_of(header, "begun"))]
     for number in range(1, (number_of(header, "top") or 0) + 1):
         awaited = number_of(header, awaited_name(number))
         trees.append(Tree(key, number, behind) if awaited is None else Tree(key, number, awaited, sparse=True))

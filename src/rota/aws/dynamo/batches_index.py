@@ -33,6 +33,7 @@ from rota.ports.batches import BatchQuery
 _TRIES = 100
 _AT_ONCE = 25
 _PAGE = 100
+_REMEMBERED = 100
 _NEW = "attribute_not_exists(#pk)"
 _BEHIND = " "
 """Sorts before whatever may follow in a name."""
@@ -46,6 +47,7 @@ class Index:
         self._trees = trees
         self._lifetime = lifetime
         self._months: set[str] = set()
+        self._specs: dict[BatchKey, Item] = {}
 
     def expires(self, key: BatchKey) -> int:
         """When everything of a batch run does, epoch seconds."""
@@ -129,6 +131,22 @@ class Index:
     def header(self, key: BatchKey) -> Item | None:
         place = header_key(key)
         return self._table.get([place]).get(place)
+
+    def glance(self, key: BatchKey) -> BatchRun | None:
+        """The batch run, with no totals: one read."""
+        header = self.header(key)
+        if header is None:
+            return None
+        spec = self._specs.get(key)
+        if spec is None:
+            place = spec_key(key)
+            spec = self._table.get([place]).get(place)
+            if spec is None:
+                return None
+            if len(self._specs) >= _REMEMBERED:
+                self._specs.clear()
+            self._specs[key] = spec
+        return batch_run(header, spec, NOTHING)
 
     def get(self, keys: Sequence[BatchKey]) -> list[BatchRun]:
         """As the port says."""

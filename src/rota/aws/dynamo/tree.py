@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from rota.aws.dynamo.batches_keys import node_key
+from rota.aws.dynamo.batches_keys import header_key, node_key
 from rota.aws.dynamo.items import Item, Update, Value, number_of, set_of
 from rota.aws.dynamo.table import Table
 from rota.core.batch import BatchKey
 from rota.core.errors import ConflictError, StoreError
 from rota.core.ledger_tree import (
     EMPTY,
+    FAN_OUT,
     NOTHING,
     Addition,
     Node,
@@ -30,17 +31,26 @@ from rota.core.ledger_tree import (
 
 AT_ONCE = 50
 """Members that one request adds: a condition may have 300 operators and 4 KB."""
+BEGUN = 8
+"""Leaves that readers look at in any case; those behind are looked at once the first mark in them has said so."""
 _SEALS_AT_ONCE = 100
 
 
 class Tree(NamedTuple):
     """Which tree. number: 0, or that of a redrive. chunks: how many numbers it is over, as far as is known. sparse: its
-    seals are written and say which nodes there are."""
+    seals are written and say which nodes there are. begun: no leaf of this number or a higher one has a mark, if that
+    is known."""
 
     key: BatchKey
     number: int
     chunks: int
     sparse: bool = False
+    begun: int | None = None
+
+    @property
+    def reach(self) -> int:
+        """No chunk of this number or a higher one is marked."""
+        return self.chunks if self.begun is None else min(self.chunks, self.begun * FAN_OUT)
 
 
 class Trees:
@@ -62,6 +72,8 @@ class Trees:
                 lambda one, known=known: self._add(key, number, one, expires, known.get(one.node, EMPTY)),  # type: ignore[misc]
                 additions,
             )
+            if not number:
+                self._say_begun(key, zip(additions, states, strict=True), again=look)
             additions, now = follow(zip(nodes, states, strict=True))
             completed |= now
         return completed
@@ -84,7 +96,7 @@ class Trees:
 
     def totals(self, trees: Sequence[Tree]) -> list[Sums]:
         """What the marks in each tree add up to. From the top, since what a parent does not have yet is still in its
-        children: so nothing is counted twice. It reads what is open, and little more."""
+        children: so nothing is counted twice. It reads what is begun and open, and little more."""
         sums = [NOTHING for _ in trees]
         for number, _, state in self._walk(trees):
             sums[number] += state.sums
@@ -107,8 +119,20 @@ class Trees:
                 state = _state(item)
                 yield number, node, state
                 if item is not None or not tree.sparse:
-                    below += [(number, child) for child in open_children(node, state, tree.chunks)]
+                    below += [(number, child) for child in open_children(node, state, tree.reach)]
             level = below
+
+    def _say_begun(self, key: BatchKey, written: Iterable[tuple[Addition, NodeState]], *, again: bool) -> None:
+        """Who marks first in a leaf tells readers to look there; so does who marks again, since the first may have died
+        before it told."""
+        behind = 0
+        for addition, state in written:
+            node = addition.node
+            if node.level == 0 and (again or state.members <= addition.members.keys()):
+                behind = max(behind, node.number + 1)
+        if behind > BEGUN:
+            when = "attribute_exists(#pk) AND #begun < :begun"
+            self._table.write(Update(header_key(key), "SET #begun = :begun", {"begun": behind}, when))
 
     def _states(self, key: BatchKey, number: int, nodes: Sequence[Node]) -> dict[Node, NodeState]:
         places = {node: node_key(key, number, node) for node in nodes}
