@@ -119,13 +119,13 @@ class HandingRuns:
         self._clock = clock
         self._check = check
 
-    def accept(self, runs: Sequence[Run]) -> None:
+    def accept(self, runs: Sequence[Run], *, fresh: bool = False) -> None:
         checked: RunSpec | None = None
         for run in runs:
             if run.spec is not checked:
                 self._check(run.spec)
                 checked = run.spec
-        self._store.accept(runs)
+        self._store.accept(runs, fresh=fresh)
         try:
             self._handover.arrived(runs, self._clock.now())
         except StoreError:

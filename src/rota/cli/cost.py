@@ -39,24 +39,32 @@ def cost(module: Module = None, memory: Memory = 512, target_ms: TargetTime = 0.
     if json:
         _print_json(kinds, idle, monthly)
         return
-    services = list(dict.fromkeys(name for both in kinds.values() for it in both for name in by_service(it.lines())))
-    rows = []
+    rows: list[tuple[list[str], float, Usage | None]] = []
     for kind, both in kinds.items():
         for usage, how in zip(both, ("one by one", "ten together"), strict=True):
             if kind == "direct" and how == "ten together":
                 continue
-            dollars = by_service(usage.lines())
-            shares = [f"{dollars[name]:.2f}" if name in dollars else "" for name in services]
-            rows.append([KINDS[kind], "" if kind == "direct" else how, f"{usage.dollars:.2f}", *shares])
-    rows.append(["EventBridge Scheduler, for comparison", "", f"{EVENTBRIDGE_SCHEDULER * _MILLION:.2f}"])
-    rows[-1] += [""] * (len(rows[0]) - len(rows[-1]))
-    print_table(["dollars for a million firings", "messages", "all", *services], rows)
-    rows = [["a stack in which nothing fires", "", f"{idle.dollars:.2f}"]]
-    rows += [[name, f"{count:,}", f"{usage.dollars:.2f}"] for name, (count, usage) in monthly.items()]
+            rows.append(([KINDS[kind], "" if kind == "direct" else how], usage.dollars, usage))
+    rows.append((["EventBridge Scheduler, for comparison", ""], EVENTBRIDGE_SCHEDULER * _MILLION, None))
+    _print_bill(["dollars for a million firings", "messages"], rows)
+    rows = [(["a stack in which nothing fires", ""], idle.dollars, idle)]
+    rows += [([name, f"{count:,}"], usage.dollars, usage) for name, (count, usage) in monthly.items()]
     if monthly:
-        rows.append(["all", "", f"{idle.dollars + sum(usage.dollars for _, usage in monthly.values()):.2f}"])
-    print_table([f"dollars for {MONTH:g} days", "firings", "all"], rows)
+        whole = sum((usage for _, usage in monthly.values()), idle)
+        rows.append((["all", ""], whole.dollars, whole))
+    _print_bill([f"dollars for {MONTH:g} days", "firings"], rows)
     note(f"rota: list prices of {REGION} as of {AS_OF}, no free tiers; what targets cost comes in addition")
+
+
+def _print_bill(headers: list[str], rows: Sequence[tuple[list[str], float, Usage | None]]) -> None:
+    """Rows of (cells, dollars, what they are made of), with a column a service."""
+    bills = [by_service([] if usage is None else usage.lines()) for _, _, usage in rows]
+    services = list(dict.fromkeys(name for bill in bills for name in bill))
+    shown = [
+        [*cells, f"{dollars:.2f}", *(f"{bill[name]:.2f}" if name in bill else "" for name in services)]
+        for (cells, dollars, _), bill in zip(rows, bills, strict=True)
+    ]
+    print_table([*headers, "all", *services], shown)
 
 
 def _monthly(module: str, memory: int, target_ms: float) -> dict[str, tuple[int, Usage]]:

@@ -39,8 +39,10 @@ class RunStore(Protocol):
     - `due` in the order (due, schedule_id, scheduled).
     """
 
-    def accept(self, runs: Sequence[Run]) -> None:
-        """Store new runs, all or nothing. ExistsError if an id is taken by an open run."""
+    def accept(self, runs: Sequence[Run], *, fresh: bool = False) -> None:
+        """Store new runs, all or nothing. ExistsError if an id is taken by an open run. fresh: the ids were drawn so
+        that nobody else has them; a store to which that saves a look may store many in pages, and remove what it stored
+        if one of them fails, so that a crash in between may leave runs that nobody was told of."""
 
     def due(self, until: int, limit: int, after: Run | None = None) -> builtins.list[Run]:
         """Pending runs due at most at `until`, earliest first, those behind `after` only."""

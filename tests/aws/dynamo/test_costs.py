@@ -92,7 +92,7 @@ def test_thousands_are_accepted_at_one_unit_each(runs: DynamoRuns, meter: Metere
     assert meter.writes == 1000
     assert meter.calls["batch_write_item"] == 40
     meter.reset()
-    runs.accept_fresh([one_off(f"fresh{n}", payload=PAYLOAD) for n in range(1000)])
+    runs.accept([one_off(f"fresh{n}", payload=PAYLOAD) for n in range(1000)], fresh=True)
     assert (meter.writes, meter.reads) == (1000, 0)
 
 

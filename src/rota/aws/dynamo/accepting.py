@@ -2,6 +2,7 @@
 
     one one-off             one write, on the condition that its id is free: one write unit
     up to 100 writes        one transaction: two units a write
+    with fresh ids          25 to a request, one unit each, nothing read
     more                    a look whether all ids are free, then 25 to a request, one unit each; if a page fails, what
                             was stored is removed. A crash between the pages leaves runs whose acceptance nobody was
                             told of. Two such calls at once for the same id may both succeed: it is one run all the
@@ -75,9 +76,18 @@ class Accepting:
 
     def accept_fresh(self, runs: Sequence[Run]) -> None:
         """Store one-offs whose ids were drawn at random, so that nobody else can have them: 25 to a request, one write
-        unit each, and nothing is read."""
+        unit each, and nothing is read. If a page fails, what was stored is removed."""
         self._places.prepare(at for run in runs for at in (run.scheduled, run.due))
-        self._store(runs)
+        try:
+            self._store(runs)
+        except RotaError:
+            self._remove(runs)
+            raise
+
+    def _remove(self, runs: Sequence[Run]) -> None:
+        # Where even that is refused, the first error is what the caller has to know.
+        with suppress(RotaError):
+            self._table.delete_all(self._places.home(run.key) for run in runs)
 
     def _store(self, runs: Iterable[Run]) -> None:
         before, items = [], []
@@ -198,9 +208,7 @@ class Accepting:
                     own.setdefault(run.schedule_id, []).append(run)
             self._table.map(self._own_pages, list(own.values()))
         except RotaError:
-            # Where even that is refused, the first error is what the caller has to know.
-            with suppress(RotaError):
-                self._table.delete_all(self._places.home(run.key) for run in runs)
+            self._remove(runs)
             raise
         self._table.delete_all(dead_key(key) for key, item in found.items() if item.get("dead"))
         self._table.delete_all(key_of(item) for key, item in found.items() if key_of(item) != self._places.home(key))

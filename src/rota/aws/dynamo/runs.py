@@ -58,13 +58,11 @@ class DynamoRuns:
         self._walk = parts.walk
         self._listing = RunListing(parts)
 
-    def accept(self, runs: Sequence[Run]) -> None:
-        self._accepting.accept(runs)
-
-    def accept_fresh(self, runs: Sequence[Run]) -> None:
-        """Store one-offs whose ids nobody else can have, since they were drawn at random: one write unit each, 25 to a
-        request, nothing read. A crash in the middle leaves some of them."""
-        self._accepting.accept_fresh(runs)
+    def accept(self, runs: Sequence[Run], *, fresh: bool = False) -> None:
+        if fresh and len(runs) > 1 and not any(run.recurring for run in runs):
+            self._accepting.accept_fresh(runs)
+        else:
+            self._accepting.accept(runs)
 
     def joining(self, runs: Sequence[Run]) -> builtins.list[Write]:
         """The writes that accept one-offs, for a transaction of the caller's, which is refused if an id is taken."""

@@ -40,7 +40,7 @@ class SqliteRuns:
         self._specs = specs
         self._history = RunHistory(database, specs)
 
-    def accept(self, runs: Sequence[Run]) -> None:
+    def accept(self, runs: Sequence[Run], *, fresh: bool = False) -> None:
         self._db.write(lambda connection: accept_runs(connection, self._specs, runs))
 
     def due(self, until: int, limit: int, after: Run | None = None) -> builtins.list[Run]:

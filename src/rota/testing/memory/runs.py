@@ -19,7 +19,7 @@ class MemoryRunStore:
     def __init__(self, state: MemoryState) -> None:
         self._state = state
 
-    def accept(self, runs: Sequence[Run]) -> None:
+    def accept(self, runs: Sequence[Run], *, fresh: bool = False) -> None:
         with self._state.lock:
             new: set[RunKey] = set()
             for run in runs:
