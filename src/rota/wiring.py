@@ -188,11 +188,11 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
     StoreLockedError if another server has the file."""
     from rota.core.target import StepFunctionsTarget
     from rota.embedded.batch.host import BatchHost
-    from rota.embedded.batch.target import batch_call
     from rota.embedded.engine import Engine
     from rota.embedded.lock import ServerLock
     from rota.embedded.serving import Serving
     from rota.embedded.sqlite.file import SqliteFile
+    from rota.processing.starting import batch_call
     from rota.system import SystemClock
 
     path, found = settings_of(url, settings)
@@ -237,9 +237,9 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
 def foreground(url: str, app: App, **settings: Any) -> Foreground:
     """What carries out one batch run in this process. StoreLockedError if a server has the file."""
     from rota.embedded.batch.foreground import Foreground
-    from rota.embedded.batch.target import batch_call
     from rota.embedded.lock import ServerLock
     from rota.embedded.sqlite.file import SqliteFile
+    from rota.processing.starting import batch_call
     from rota.system import SystemClock
 
     path, found = settings_of(url, settings)

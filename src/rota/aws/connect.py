@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.app import App
+from rota.aws.batch.assembly import batch_parts
+from rota.aws.batch.settings import BatchSettings
 from rota.aws.engine import parts_of
 from rota.aws.sessions import client, code_of, translated
 from rota.aws.settings import StackSettings
@@ -41,7 +43,9 @@ def connect_stack(
     is none of rota's, RotaError that names the action where the credentials lack a permission."""
     outputs = stack_outputs(stack, region, endpoint_url)
     settings = StackSettings.from_outputs(stack, outputs)
-    return client_of(parts_of(settings, region or outputs.get("Region"), endpoint_url), app, actor)
+    parts = parts_of(settings, region or outputs.get("Region"), endpoint_url)
+    found = BatchSettings.from_outputs(outputs)
+    return client_of(parts, app, actor, batches=None if found is None else batch_parts(parts, found))
 
 
 def stack_outputs(stack: str, region: str | None = None, endpoint_url: str | None = None) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ from typing import Any, cast
 from botocore.exceptions import ClientError
 
 from rota.app import App
+from rota.aws.batch.assembly import BatchParts
 from rota.aws.engine import Parts
 from rota.aws.queues import MISSING, SqsQueues
 from rota.aws.sessions import DENIED, translating
@@ -17,6 +18,7 @@ from rota.core.errors import InvalidError, NotFoundError
 from rota.core.run import RunSpec
 from rota.core.target import BatchTarget, QueueTarget
 from rota.ports.batches import BatchStore
+from rota.service.batches import NOWHERE
 from rota.system import RandomIds
 from rota.targets.aws import code_of
 
@@ -25,21 +27,24 @@ class _NoBatches:
     """Stands where a batch store would."""
 
     def __getattr__(self, name: str) -> Any:
-        raise InvalidError("url", "aws://", "a sqlite URL where batches are concerned: they run on one machine")
+        allowed = "a stack whose app declares batches; declare one and deploy, or give a sqlite URL"
+        raise InvalidError("url", "aws://", allowed)
 
 
 class KnownTargets:
-    """Refuses, before anything is stored, what a stack cannot fire: a queue that it does not have, a batch."""
+    """Refuses, before anything is stored, what a stack cannot fire: a queue that it does not have, or a batch if it has
+    none."""
 
-    def __init__(self, sqs: Any, prefix: str) -> None:
+    def __init__(self, sqs: Any, prefix: str, *, batches: bool = False) -> None:
         self._sqs = sqs
         self._prefix = prefix
+        self._batches = batches
         self._known: set[str] = set()
 
     def __call__(self, spec: RunSpec) -> None:
         target = spec.target
-        if isinstance(target, BatchTarget):
-            raise InvalidError("target", str(target), "any target but a batch; batches run on one machine")
+        if isinstance(target, BatchTarget) and not self._batches:
+            raise InvalidError("target", str(target), "a batch only where the stack's app declares batches")
         if isinstance(target, QueueTarget) and target.name not in self._known:
             self._look(target.name)
             self._known.add(target.name)
@@ -57,18 +62,23 @@ class KnownTargets:
 
 
 def client_of(
-    parts: Parts, app: App | None = None, actor: str = "unknown", close: Callable[[], None] | None = None
+    parts: Parts,
+    app: App | None = None,
+    actor: str = "unknown",
+    close: Callable[[], None] | None = None,
+    batches: BatchParts | None = None,
 ) -> Client:
-    """app: lets it check task names."""
-    schedules, runs = parts.handing(KnownTargets(parts.sqs, parts.settings.queue_prefix))
+    """app: lets it check task names. batches: of the stack, if it has them."""
+    schedules, runs = parts.handing(KnownTargets(parts.sqs, parts.settings.queue_prefix, batches=batches is not None))
     return Client(
         schedules,
         runs,
         SqsQueues(parts.sqs, parts.settings.queue_prefix, parts.near, parts.clock),
-        cast(BatchStore, _NoBatches()),
+        cast(BatchStore, _NoBatches()) if batches is None else batches.store,
         parts.clock,
         RandomIds(),
         app=app,
+        around=NOWHERE if batches is None else batches.around,
         actor=actor,
         close=close or parts.near.close,
         sleep=time.sleep,

@@ -15,6 +15,8 @@ from rota.aws.batch.processor import Visit
 from rota.aws.batch.settings import BatchSettings
 from rota.aws.handlers.setting import Context, began, parts
 from rota.core.errors import InvalidError
+from rota.ports.target import TargetCall
+from rota.processing.starting import batch_call
 
 log: logging.Logger = logging.getLogger("rota.batch")
 _LONGEST_HOLD = 43_200
@@ -35,6 +37,16 @@ def batches() -> BatchParts:
 def app() -> App:
     """The app of this function's stack."""
     return load_app(parts().settings.app)
+
+
+def starting_batches() -> TargetCall:
+    """What starts a batch when a schedule fires."""
+    built = batches()
+    return batch_call(built.store, app().batches, built.around, built.parts.clock, _nothing)
+
+
+def _nothing() -> None:
+    """The store sends what is to follow."""
 
 
 def dealt(event: dict[str, Any], context: Context, queue: str, deal: Deal) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from functools import cache
 from typing import Any
 
@@ -16,18 +17,29 @@ from rota.aws.tasks import performing_tasks, task_policy
 from rota.aws.telemetry import Telemetry
 from rota.core.errors import TargetError
 from rota.core.run import Run
-from rota.core.target import TaskTarget
+from rota.core.target import BatchTarget, TaskTarget
+from rota.ports.target import TargetCall
 
 
 def _performing(app: App) -> Perform:
     tasks = performing_tasks(app.tasks)
 
     def perform(run: Run, signal: Signal) -> bytes | None:
-        if not isinstance(run.spec.target, TaskTarget):
-            raise TargetError(f"{run.spec.target}: the worker runs tasks alone", transient=False, run=run.id)
-        return tasks(run, signal)
+        if isinstance(run.spec.target, TaskTarget):
+            return tasks(run, signal)
+        if isinstance(run.spec.target, BatchTarget):
+            return _starting()(run)
+        raise TargetError(f"{run.spec.target}: the worker runs tasks and starts batches", transient=False, run=run.id)
 
     return perform
+
+
+@cache
+def _starting() -> TargetCall:
+    # An app that schedules no batch does not wait for what batches import.
+    batching: Any = importlib.import_module("rota.aws.handlers.batching")
+    found: TargetCall = batching.starting_batches()
+    return found
 
 
 def _unknown(_run: Run) -> None:
