@@ -1,0 +1,64 @@
+"""What is not allowed gets one clear error from the deployed functions, and nothing of it is stored."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from tests.aws.stack.shop import app
+from tests.aws.stack.site import Site, deployed
+
+from rota.aws.connect import connect_stack
+from rota.core.errors import NotFoundError, RotaError
+from rota.testing.emulator import Emulator, Fault
+
+pytestmark = pytest.mark.xdist_group("stack")
+BAD = [
+    ({"timestamp": 1564378340000, "data": 1}, 400, "divide by 1000"),
+    ({"timestamp": "tomorrow", "data": 1}, 400, "ISO 8601"),
+    ({"timestamp": 4e9, "data": 1, "target": "queue:nowhere"}, 404, "none of this name"),
+    ({"timestamp": 4e9, "data": 1, "target": "pigeon:7"}, 400, "target"),
+    ({"timestamp": 4e9, "data": 1, "target": "batch:b"}, 400, "batch"),
+    ({"timestamp": 4e9, "data": 1, "when": 2}, 400, "one of timestamp, data"),
+    ({"schedules": [{"timestamp": 4e9, "data": 1}, {"timestamp": 1e13, "data": 1}]}, 400, "schedules[1].timestamp"),
+    ({"schedules": [{"timestamp": 4e9}, {"timestamp": 4e9, "target": "queue:nowhere"}]}, 404, "none of this name"),
+    ({"cancel": "nothing@2030-01-01T00:00:00Z"}, 404, "run"),
+    ({"update": {"id": "nothing", "data": 1}}, 404, "schedule"),
+    ([1], 400, "object"),
+]
+
+
+@pytest.mark.parametrize(("asked", "status", "said"), BAD)
+def test_the_function_refuses_it(site: Site, asked: object, status: int, said: str) -> None:
+    before = len(site.client.runs.list(limit=1000)), len(site.client.schedules.list())
+    answer = site.post(asked)
+    assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
+    assert (len(site.client.runs.list(limit=1000)), len(site.client.schedules.list())) == before
+
+
+def test_data_over_the_limit_is_refused_where_the_bucket_is_not_used(ground: Emulator) -> None:
+    with deployed(ground, "small") as site:
+        answer = site.post({"timestamp": time.time(), "data": "x" * 300_000})
+        assert answer.status_code == 400
+        assert "at most 262144 bytes" in answer.json()["error"]
+        assert "LargePayloads" in answer.json()["error"]
+        assert site.client.runs.list() == []
+
+
+def test_a_stack_that_is_not_there_and_a_region_that_it_is_not_in(site: Site) -> None:
+    with pytest.raises(NotFoundError, match=r"no stack 'shopp'.*there is none in region us-east-1"):
+        connect_stack("shopp", app)
+    with pytest.raises(NotFoundError, match="eu-west-1"):
+        connect_stack(site.name, app, region="eu-west-1")
+
+
+def test_a_missing_permission_is_named(site: Site) -> None:
+    before = len(site.client.runs.list(limit=1000))
+    denied = Fault(code="AccessDeniedException", times=1)
+    site.emulator.faults({"dynamodb.BatchWriteItem": denied, "dynamodb.PutItem": denied})
+    try:
+        with pytest.raises(RotaError, match=r"dynamodb:(BatchWriteItem|PutItem)"):
+            site.client.at(time.time() + 3600, "queue:data")
+    finally:
+        site.emulator.faults({})
+    assert len(site.client.runs.list(limit=1000)) == before
