@@ -45,7 +45,10 @@ def connect_stack(
     settings = StackSettings.from_outputs(stack, outputs)
     parts = parts_of(settings, region or outputs.get("Region"), endpoint_url)
     found = BatchSettings.from_outputs(outputs)
-    return client_of(parts, app, actor, batches=None if found is None else batch_parts(parts, found))
+    if found is None:
+        return client_of(parts, app, actor)
+    batches = batch_parts(parts, found)
+    return client_of(parts, app, actor, batches=batches.store, around=batches.around)
 
 
 def stack_outputs(stack: str, region: str | None = None, endpoint_url: str | None = None) -> Mapping[str, str]:

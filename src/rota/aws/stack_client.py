@@ -9,7 +9,6 @@ from typing import Any, cast
 from botocore.exceptions import ClientError
 
 from rota.app import App
-from rota.aws.batch.assembly import BatchParts
 from rota.aws.engine import Parts
 from rota.aws.queues import MISSING, SqsQueues
 from rota.aws.sessions import DENIED, translating
@@ -18,7 +17,7 @@ from rota.core.errors import InvalidError, NotFoundError
 from rota.core.run import RunSpec
 from rota.core.target import BatchTarget, QueueTarget
 from rota.ports.batches import BatchStore
-from rota.service.batches import NOWHERE
+from rota.service.batches import NOWHERE, Surroundings
 from rota.system import RandomIds
 from rota.targets.aws import code_of
 
@@ -66,19 +65,21 @@ def client_of(
     app: App | None = None,
     actor: str = "unknown",
     close: Callable[[], None] | None = None,
-    batches: BatchParts | None = None,
+    batches: BatchStore | None = None,
+    around: Surroundings = NOWHERE,
 ) -> Client:
-    """app: lets it check task names. batches: of the stack, if it has them."""
+    """app: lets it check task names. batches: the store of a stack that has them. around: what they are started
+    with."""
     schedules, runs = parts.handing(KnownTargets(parts.sqs, parts.settings.queue_prefix, batches=batches is not None))
     return Client(
         schedules,
         runs,
         SqsQueues(parts.sqs, parts.settings.queue_prefix, parts.near, parts.clock),
-        cast(BatchStore, _NoBatches()) if batches is None else batches.store,
+        batches or cast(BatchStore, _NoBatches()),
         parts.clock,
         RandomIds(),
         app=app,
-        around=NOWHERE if batches is None else batches.around,
+        around=around,
         actor=actor,
         close=close or parts.near.close,
         sleep=time.sleep,
