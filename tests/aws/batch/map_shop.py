@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
+
+import boto3
 
 import rota
 from rota import App, Retry
@@ -13,6 +17,12 @@ app: App = App("shop")
 
 @app.task(retry=Retry(attempts=1))
 def price(item: dict[str, Any]) -> dict[str, Any]:
+    if item.get("kills"):
+        os._exit(1)
+    if item.get("waits"):
+        time.sleep(item["waits"])
+    if item.get("replaces"):
+        boto3.client("s3").put_object(Bucket="shop-bucket", Key=item["replaces"], Body=b"[]")
     cured = item.get("cured")
     if item.get("fails") and not (cured and Path(cured).exists()):
         raise ValueError(f"no price for {item['id']}")

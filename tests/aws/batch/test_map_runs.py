@@ -11,6 +11,7 @@ import pytest
 from tests.aws.batch import map_shop
 from tests.aws.batch.map_stack import BUCKET, MapStack
 
+from rota.core.errors import InvalidError, SourceError
 from rota.core.receipt import Counts
 from rota.testing.emulator import Emulator
 
@@ -79,3 +80,120 @@ def test_failures_over_the_tolerance_are_told_once(stack: MapStack) -> None:
         ("FAILED", "rota.BatchFailed", ended.error)
     ]
     assert stack.client.verify(run.id) == []
+
+
+def lines(rows: list[dict[str, Any]]) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def test_json_lines_and_csv_files_are_read(stack: MapStack) -> None:
+    rows = "".join(f"{at},{at / 3},\n" for at in range(250))
+    for source in (
+        stack.put("in/items.jsonl", lines(items(250, 0))),
+        stack.put("in/items.csv", f"id,price,fails\n{rows}".encode()),
+    ):
+        map_shop.declare(source)
+        run = stack.client.start("prices")
+        ended = stack.ended(run.id)
+        assert (ended.state, ended.error, ended.counts) == ("succeeded", "", Counts(250, 250))
+        assert results(stack, run.id) == list(range(250))
+        assert stack.client.verify(run.id) == []
+
+
+def test_each_of_many_objects_is_a_chunk(stack: MapStack) -> None:
+    given = items(60, 0.1)
+    for number in range(6):
+        stack.put(f"in/{number}.jsonl", lines(given[10 * number : 10 * number + 10]))
+    stack.put("in/readme.txt", b"none of them")
+    map_shop.declare(f"s3://{BUCKET}/in/*.jsonl", tolerated_failures=6)
+    run = stack.client.start("prices")
+    ended = stack.ended(run.id)
+    assert (ended.state, ended.error, ended.counts) == ("succeeded", "", Counts(60, 54, 6))
+    assert (ended.sealed, ended.done) == (6, 6)
+    assert [one.item["id"] for one in stack.client.dead_letters(run.id)] == [0, 10, 20, 30, 40, 50]  # type: ignore[index]
+    assert stack.client.verify(run.id) == []
+
+
+def test_skipped_items_count(stack: MapStack) -> None:
+    given = [{**it, "skipped": it["id"] == 7} for it in items(20, 0)]
+    map_shop.declare(stack.put("in/items.json", json.dumps(given).encode()), sink=None)
+    ended = stack.ended(stack.client.start("prices").id)
+    assert ended.counts == Counts(20, 19, 0, 1)
+
+
+def test_a_source_without_items_succeeds(stack: MapStack) -> None:
+    map_shop.declare(stack.put("in/items.json", b"[]"))
+    ended = stack.ended(stack.client.start("prices").id)
+    assert (ended.state, ended.error, ended.counts) == ("succeeded", "", Counts(0, 0))
+
+
+def test_items_of_a_function_that_dies_are_dead_letters(stack: MapStack) -> None:
+    given = [{**it, "kills": it["id"] == 7} for it in items(40, 0)]
+    map_shop.declare(stack.put("in/items.json", json.dumps(given).encode()), chunk_items=10, tolerated_failures="50%")
+    run = stack.client.start("prices")
+    ended = stack.ended(run.id)
+    assert (ended.state, ended.error, ended.counts) == ("succeeded", "", Counts(40, 30, 10))
+    [group] = stack.client.failures(run.id)
+    assert group.count == 10
+    assert [one.item["id"] for one in stack.client.dead_letters(run.id)] == list(range(10))  # type: ignore[index]
+    assert stack.client.verify(run.id) == []
+
+
+def test_too_many_functions_that_die_end_the_map_run(stack: MapStack) -> None:
+    given = [{**it, "kills": it["id"] % 10 == 7} for it in items(40, 0)]
+    map_shop.declare(stack.put("in/items.json", json.dumps(given).encode()), chunk_items=10)
+    run = stack.client.start("prices")
+    ended = stack.ended(run.id)
+    assert ended.state == "failed"
+    assert "States.ExceedToleratedFailureThreshold" in ended.error
+    assert len(stack.messages("failures")) == 1
+    stack.client.redrive(run.id)
+    again = stack.ended(run.id)
+    assert (again.state, "cannot be taken up again" in again.error) == ("failed", True)
+
+
+def test_a_source_that_changed_meanwhile_is_noticed(stack: MapStack) -> None:
+    given = items(40, 0)
+    source = stack.put("in/items.json", json.dumps([{**given[0], "replaces": "in/items.json"}, *given]).encode())
+    map_shop.declare(source)
+    ended = stack.ended(stack.client.start("prices").id)
+    assert (ended.state, ended.error) == ("failed", f"source '{source}' changed during the batch run")
+
+
+def test_a_batch_run_that_is_cancelled_stops_its_execution(stack: MapStack) -> None:
+    given = [{**it, "waits": 0.5} for it in items(200, 0)]
+    map_shop.declare(stack.put("in/items.json", json.dumps(given).encode()), chunk_items=1)
+    run = stack.client.start("prices")
+    stack.turn()
+    assert [it["status"] for it in stack.executions()] == ["RUNNING"]
+    stack.client.cancel(run.id)
+    stack.turn()
+    assert stack.client.get(run.id).state == "cancelled"
+    assert [it["status"] for it in stack.executions()] == ["ABORTED"]
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "said"),
+    [
+        ("s3://shop-bucket/in/none.json", {}, "does not exist"),
+        ("s3://no-bucket/in/items.json", {}, "does not exist"),
+        ("s3://shop-bucket/in/long.json", {}, "items of less than 262,144 bytes"),
+        ("s3://shop-bucket/in/wide.csv", {}, "a header of at most 10,240 bytes"),
+        ("s3://shop-bucket/in/items.tsv", {}, "with commas"),
+        ("s3://shop-bucket/in/items.json.gz", {}, "not compressed"),
+        ("s3://shop-bucket/in/items.json", {"tolerated_failures": "101%"}, "tolerated_failures"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_stored(
+    stack: MapStack, source: str, options: dict[str, Any], said: str
+) -> None:
+    stack.put("in/items.json", b"[]")
+    stack.put("in/items.json.gz", b"")
+    stack.put("in/items.tsv", b"id\tprice\n")
+    stack.put("in/long.json", json.dumps(["x" * 300_000]).encode())
+    stack.put("in/wide.csv", ",".join(f"column{at}" for at in range(2_000)).encode() + b"\n")
+    with pytest.raises((InvalidError, SourceError)) as refused:
+        map_shop.declare(source, **options)
+        stack.client.start("prices")
+    assert said in str(refused.value)
+    assert stack.client.list() == []

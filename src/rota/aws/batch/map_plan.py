@@ -113,7 +113,7 @@ def _check_sample(reader: Reader, origin: Origin, text: bytes) -> None:
         at = 0
         for cut in cutter.feed(text):
             longest, at = max(longest, cut.end - at), cut.end
-        longest = max(longest, len(text) - at if origin.size > SAMPLE else 0)
+        longest = max(longest, len(text) - at)
     if longest + _WRAPPED > MOST_INPUT:
         allowed = f'items of less than {MOST_INPUT:,} bytes for topology="map", not {longest:,}; {_QUEUE}'
         raise InvalidError("source", origin.uri, allowed)
