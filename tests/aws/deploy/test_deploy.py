@@ -65,7 +65,7 @@ def test_a_stack_is_made_changed_left_alone_and_deleted(log: Log, shop: Synthesi
     )
     assert attributes["Attributes"]["VisibilityTimeout"] == "360"
     mappings = boto3.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-    assert sorted(it["ScalingConfig"]["MaximumConcurrency"] for it in mappings) == [2, 2, 50, 50]
+    assert {it["ScalingConfig"]["MaximumConcurrency"] for it in mappings} == {2, 50}
 
     again = it.plan("shop", shop, {})
     assert again.changes == ()

@@ -71,6 +71,7 @@ def test_nobody_is_let_in_but_services() -> None:
     assert {text(it) for it in principals} == {
         text({"Service": "lambda.amazonaws.com"}),
         text({"Service": "events.amazonaws.com"}),
+        text({"Service": "states.amazonaws.com"}),
     }
 
 

@@ -51,7 +51,7 @@ def test_queues_are_encrypted_and_reached_by_tls_alone(name: str) -> None:
 
 def test_what_a_queue_cannot_deliver_goes_to_a_dead_letter_queue() -> None:
     dead = {"DispatchDeadQueue", "WorkerDeadQueue", "DeadQueue", "FailureQueue", "UnreadQueue"}
-    dead |= {"BatchDeadQueue", "PlanDeadQueue", "FinalizeDeadQueue"}
+    dead |= {"BatchDeadQueue", "PlanDeadQueue", "FinalizeDeadQueue", "PipelineDeadQueue"}
     for name, queue in QUEUES.items():
         if name in dead:
             assert queue["MessageRetentionPeriod"] == 14 * 86_400
@@ -67,19 +67,24 @@ def test_the_app_has_a_queue_for_each_that_it_names() -> None:
     assert names == {f"${{AWS::StackName}}-{name}" for name in ("data", "orders", "batch-events")}
 
 
-def test_visibility_is_six_function_timeouts() -> None:
+def test_visibility_is_six_function_timeouts_or_more_than_one_where_nothing_throttles() -> None:
     table = TEMPLATE["Mappings"]["Visibility"]
     assert table == {str(it): {"Seconds": str(6 * it)} for it in TIMEOUTS}
     for function in LAMBDAS.values():
         for event in function.get("Events", {}).values():
             if event["Type"] == "SQS":
                 queue = QUEUES[event["Properties"]["Queue"]["Fn::GetAtt"][0]]
-                assert queue["VisibilityTimeout"] == {"Fn::FindInMap": ["Visibility", function["Timeout"], "Seconds"]}
+                if isinstance(queue["VisibilityTimeout"], int):
+                    assert event["Properties"]["BatchSize"] == 1
+                    assert queue["VisibilityTimeout"] > function["Timeout"]
+                else:
+                    looked_up = {"Fn::FindInMap": ["Visibility", function["Timeout"], "Seconds"]}
+                    assert queue["VisibilityTimeout"] == looked_up
 
 
 def test_queues_feed_functions_that_report_each_message() -> None:
     events = [event for it in LAMBDAS.values() for event in it.get("Events", {}).values() if event["Type"] == "SQS"]
-    assert len(events) == 10
+    assert len(events) == 12
     for event in events:
         assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert "MaximumConcurrency" in event["Properties"]["ScalingConfig"]
@@ -127,7 +132,7 @@ def test_asynchronous_calls_that_fail_are_kept() -> None:
     by_event = [
         name for name, it in LAMBDAS.items() if not any(e["Type"] == "SQS" for e in it.get("Events", {}).values())
     ]
-    assert sorted(by_event) == ["AdHoc", "Feeder", "Sweeper"]
+    assert sorted(by_event) == ["AdHoc", "Feeder", "PipeProcess", "PipeReader", "PipeWrite", "Sweeper"]
     for name in by_event:
         kept = LAMBDAS[name]["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
         assert kept == {"Type": "SQS", "Destination": {"Fn::GetAtt": ["FailureQueue", "Arn"]}}
@@ -135,7 +140,7 @@ def test_asynchronous_calls_that_fail_are_kept() -> None:
 
 def test_the_url_asks_for_iam() -> None:
     urls = {name: it["FunctionUrlConfig"]["AuthType"] for name, it in LAMBDAS.items() if "FunctionUrlConfig" in it}
-    assert urls == {"AdHoc": "AWS_IAM"}
+    assert urls == {"AdHoc": "AWS_IAM", "PipeReader": "AWS_IAM"}
 
 
 def test_alarms_watch_what_can_go_wrong_and_tell_a_topic_if_there_is_one() -> None:

@@ -12,9 +12,10 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.aws.batch.pipe_messages import Execution, chunk_message, encode_execution
-from rota.aws.dispatcher import Delivered
+from rota.aws.batch.processor import Visit
 
 log: logging.Logger = logging.getLogger("rota.batch")
+_LONGEST_HOLD = 120
 
 
 class Starter:
@@ -24,9 +25,15 @@ class Starter:
         self._states = states
         self._machine = machine
 
-    def handle(self, row: Delivered) -> bool:
-        """Run the workflow of a message; False if it must come again."""
-        execution = encode_execution(Execution(chunk_message(row.body), row.received))
+    def handle(self, body: str, visit: Visit) -> bool:
+        """Run the workflow of a message; False if it must come again, which it does later and later. InvalidError for
+        what is no chunk's message."""
+        if self._run(encode_execution(Execution(chunk_message(body), visit.received))):
+            return True
+        visit.hold(min(_LONGEST_HOLD, 2**visit.received))
+        return False
+
+    def _run(self, execution: str) -> bool:
         try:
             answer = self._states.start_sync_execution(stateMachineArn=self._machine, input=execution)
         except (BotoCoreError, ClientError) as error:

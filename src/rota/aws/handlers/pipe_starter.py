@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any
 
 from rota.aws.batch.pipe_start import Starter
-from rota.aws.handlers.receiving import answer, delivered
-from rota.aws.handlers.setting import Context, began, starting
+from rota.aws.batch.processor import Visit
+from rota.aws.handlers.batching import batches, dealt
+from rota.aws.handlers.setting import Context, starting
 from rota.core.errors import InvalidError
 from rota.targets.aws import Clients
 
@@ -24,13 +25,11 @@ def starter() -> Starter:
 
 def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Run the workflows of an SQS event; answers the messages that must come again."""
-    began(context)
-    rows = delivered(event)
-    for number, row in enumerate(rows):
-        if not starter().handle(row):
-            # Those behind it in the batch may be of its lane, whose order holds.
-            return answer([it.id for it in rows[number:]])
-    return answer([])
+
+    def deal(body: str, visit: Visit) -> bool:
+        return starter().handle(body, visit)
+
+    return dealt(event, context, batches().settings.pipeline, deal)
 
 
 if starting():

@@ -69,6 +69,8 @@ def alarms(plan: StackPlan) -> Json:
     dead = ["DispatchDeadQueue", "WorkerDeadQueue"]
     if plan.batches:
         dead += [queue for _, queue, _, _ in QUEUES]
+    if plan.pipelines:
+        dead += ["PipelineDeadQueue"]
     for queue in dead:
         found[f"{queue}Alarm"] = _alarm(
             f"Messages lie in {queue}, and no function records them as dead letters",

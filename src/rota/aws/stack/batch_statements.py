@@ -14,7 +14,7 @@ from rota.aws.stack.plan import StackPlan
 
 BatchRole = Literal["Planner", "Processor", "Finalizer", "BatchDead", "Sweeper"]
 _SENDING = ("SendMessage", "SendMessageBatch")
-_CHUNKS = Permission("sqs", _SENDING, "batch.chunks", "chunks are messages")
+_CHUNKS = Permission("sqs", _SENDING, "batch.lanes", "chunks are messages")
 PLAN: Permission = Permission("sqs", _SENDING, "batch.plan", "have batch runs planned, and put off what waits")
 FINALIZE: Permission = Permission("sqs", _SENDING, "batch.finalize", "say that a batch run may have come to its end")
 _SOURCES = Permission("s3", ("GetObject", "GetObjectVersion"), "sources", "read the items")
@@ -114,6 +114,7 @@ def batch_resources(plan: StackPlan) -> dict[str, list[Any]]:
         return {key: [] for key in _KEYS}
     return {
         "batch.chunks": [arn("BatchQueue")],
+        "batch.lanes": [arn("BatchQueue"), *([arn("PipelineQueue")] if plan.pipelines else [])],
         "batch.plan": [arn("PlanQueue")],
         "batch.finalize": [arn("FinalizeQueue")],
         "batch.chunks.dead": [arn("BatchDeadQueue")],
@@ -133,6 +134,7 @@ def batch_resources(plan: StackPlan) -> dict[str, list[Any]]:
 
 _KEYS = (
     "batch.chunks",
+    "batch.lanes",
     "batch.plan",
     "batch.finalize",
     "batch.chunks.dead",

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 class Function(msgspec.Struct, frozen=True, kw_only=True):
     """module: of `rota.aws.handlers`. timeout, memory: the parameter, or a fixed number. concurrency: likewise.
     queues: queue resources to read, with messages a batch. user_code: has the app in its bundle. hourly: is invoked
-    once an hour."""
+    once an hour. url: has a URL, for requests signed with IAM."""
 
     role: Role
     module: str
@@ -25,6 +25,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[tuple[str, int], ...] = ()
     user_code: bool = False
     hourly: bool = False
+    url: bool = False
 
 
 def ref(name: str) -> Json:

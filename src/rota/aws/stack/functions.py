@@ -8,6 +8,7 @@ from rota.aws.stack.batches import batch_environment, batch_functions
 from rota.aws.stack.function import Function, ref
 from rota.aws.stack.parameters import looked_up, only_if
 from rota.aws.stack.permission import arn
+from rota.aws.stack.pipe import pipe_environment, pipe_functions
 from rota.aws.stack.plan import StackPlan
 from rota.aws.stack.statements import check_length, statements
 from rota.aws.stack.suppress import on_purpose
@@ -59,6 +60,7 @@ FUNCTIONS: tuple[Function, ...] = (
         about="Takes ad-hoc schedules from invocations and its URL",
         timeout=60,
         concurrency=ref("AdHocConcurrency"),
+        url=True,
     ),
     Function(
         role="DeadLetters",
@@ -73,7 +75,7 @@ FUNCTIONS: tuple[Function, ...] = (
 
 def functions_of(plan: StackPlan) -> tuple[Function, ...]:
     """Every function of a stack."""
-    return FUNCTIONS + batch_functions(plan)
+    return FUNCTIONS + batch_functions(plan) + pipe_functions(plan)
 
 
 def functions(plan: StackPlan) -> Json:
@@ -157,8 +159,9 @@ def _function(function: Function, plan: StackPlan) -> Json:
     if function.hourly:
         properties["Events"] = {"Hourly": {"Type": "Schedule", "Properties": _hourly()}}
         properties["EventInvokeConfig"] = _failures_kept(attempts=1, age=3600)
-    if name == "AdHoc":
+    if function.url:
         properties["FunctionUrlConfig"] = {"AuthType": "AWS_IAM", "InvokeMode": "BUFFERED"}
+    if not function.queues and "EventInvokeConfig" not in properties:
         properties["EventInvokeConfig"] = _failures_kept(attempts=2, age=21_600)
     reasons = {"CKV_AWS_117": _NOT_HERE["CKV_AWS_117"], "CKV_AWS_173": _NOT_HERE["CKV_AWS_173"]}
     reasons["CKV_AWS_116"] = _BY_QUEUE if function.queues else _BY_EVENT
@@ -193,6 +196,8 @@ def _environment(function: Function, plan: StackPlan) -> Json:
         found["ROTA_APP"] = plan.module
     if function in batch_functions(plan) or function.user_code:
         found |= batch_environment(plan)
+    if function in batch_functions(plan) + pipe_functions(plan) or function.user_code:
+        found |= pipe_environment(plan, function.role)
     return found
 
 

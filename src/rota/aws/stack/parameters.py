@@ -124,6 +124,11 @@ PARAMETERS: Mapping[str, Parameter] = {
     ),
     "TraceCalls": _choice("Whether each call to AWS is traced; imports more at a cold start", "no", "yes", "no"),
     "TableProtection": _choice("Whether the table refuses to be deleted", "no", "yes", "no"),
+    "PipelineSchedule": Parameter(
+        about="When pipelines start, such as rate(1 hour) or cron(30 2 * * ? *) in UTC, or nothing",
+        default="",
+        pattern=r"^$|^(rate|cron)\(.+\)$",
+    ),
     "AlarmTopicArn": Parameter(
         about="An SNS topic that alarms are told to, or nothing", default="", pattern=r"^$|^arn:aws[a-z-]*:sns:\S+$"
     ),
@@ -133,7 +138,14 @@ PARAMETERS: Mapping[str, Parameter] = {
     "WorkerPolicyArns": _arns("IAM policies for what the tasks themselves call: ARNs and commas"),
 }
 
-_OPTIONAL = ("AlarmTopicArn", "ExtraFunctionArns", "ExtraQueueArns", "ExtraStateMachineArns", "WorkerPolicyArns")
+_OPTIONAL = (
+    "AlarmTopicArn",
+    "ExtraFunctionArns",
+    "ExtraQueueArns",
+    "ExtraStateMachineArns",
+    "PipelineSchedule",
+    "WorkerPolicyArns",
+)
 _SWITCHES = ("ReserveConcurrency", "LargePayloads", "TableProtection", "TraceCalls")
 
 

@@ -34,11 +34,12 @@ from rota.aws.stack.permission import (
     arn,
     consume,
 )
+from rota.aws.stack.pipe_statements import PIPE_PERMISSIONS, PIPE_WITHOUT_RESOURCE, PipeRole, pipe_places
 from rota.aws.stack.plan import StackPlan, execution_arns
 from rota.core.errors import InvalidError
 
 Json = dict[str, Any]
-Role = BatchRole | Literal["Feeder", "Dispatcher", "Worker", "AdHoc", "DeadLetters", "Client"]
+Role = BatchRole | PipeRole | Literal["Feeder", "Dispatcher", "Worker", "AdHoc", "DeadLetters", "Client"]
 
 
 _HERE = "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:"
@@ -64,6 +65,7 @@ WITHOUT_RESOURCE: Mapping[str, str] = {
     "sqs:ListQueues": "SQS knows no resource for a list of queues",
     "xray:PutTraceSegments": "X-Ray knows no resource to write traces to",
     "xray:PutTelemetryRecords": "X-Ray knows no resource to write telemetry to",
+    **PIPE_WITHOUT_RESOURCE,
 }
 WITHIN: Mapping[str, str] = {
     "payloads": "data over the limit of SQS gets names of its own, all under payloads/ in the stack's bucket",
@@ -140,6 +142,7 @@ PERMISSIONS: Mapping[Role, tuple[Permission, ...]] = {
         *CLIENT_ROWS,
     ),
     **{role: BATCH_PERMISSIONS[role] for role in BATCH_PERMISSIONS},
+    **{role: PIPE_PERMISSIONS[role] for role in PIPE_PERMISSIONS},
 }
 
 
@@ -163,6 +166,7 @@ def resources(plan: StackPlan, logs: str | None = None) -> dict[str, list[Any]]:
         "stack": [{"Fn::Sub": f"{_HERE}stack/${{AWS::StackName}}/*"}],
         "*": ["*"],
         **batch_resources(plan),
+        **pipe_places(plan),
     }
     found["logs"] = [] if logs is None else [arn(logs)]
     return found

@@ -14,6 +14,7 @@ from rota.aws.dynamo.schema import EXPIRES, TABLE
 from rota.aws.stack.batches import QUEUES
 from rota.aws.stack.parameters import visibility
 from rota.aws.stack.permission import arn
+from rota.aws.stack.pipe import PIPELINE_QUEUES, VISIBLE, pipe_rules
 from rota.aws.stack.plan import StackPlan
 from rota.aws.stack.statements import queue_resource
 from rota.aws.stack.suppress import on_purpose
@@ -24,6 +25,7 @@ LONGEST_RETENTION = 14 * 86_400
 RECEIVED_AT_MOST = 10
 """Deliveries before a message is dead. Throttled batches and runs that another delivery still holds count too, so this
 is more than the attempts of any run."""
+_LANES: Json = {"FifoQueue": True, "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
 _BY_AWS = "encrypted by a key that AWS owns; one of our own would keep out nobody more"
 _BY_SQS = "encrypted by SSE-SQS, which this rule does not know; a key of our own would keep out nobody more"
 
@@ -118,7 +120,7 @@ def _queues(plan: StackPlan) -> Json:
     # The dead-letter queues of the feeder's dispatchers are read by a function too.
     for resource in ("DispatchDeadQueue", "WorkerDeadQueue"):
         found[resource]["Properties"]["VisibilityTimeout"] = visibility("DispatcherTimeout")
-    found |= _batch_queues(plan)
+    found |= _batch_queues(plan) | _pipe_queues(plan)
     return found | {f"{resource}Policy": _queue_policy(resource, plan) for resource in list(found)}
 
 
@@ -130,11 +132,16 @@ def _batch_queues(plan: StackPlan) -> Json:
         # One function reads all of the dead-letter queues.
         found[dead] = _queue(LONGEST_RETENTION, visible=visibility("BatchTimeout"))
         for resource in (name, dead) if fifo else ():
-            found[resource]["Properties"] |= {
-                "FifoQueue": True,
-                "DeduplicationScope": "messageGroup",
-                "FifoThroughputLimit": "perMessageGroupId",
-            }
+            found[resource]["Properties"] |= _LANES
+    return found
+
+
+def _pipe_queues(plan: StackPlan) -> Json:
+    """In lanes likewise, those of dead letters too, as SQS wants it."""
+    found: Json = {}
+    for name, dead in PIPELINE_QUEUES if plan.pipelines else ():
+        found[name] = _queue(LONGEST_RETENTION if dead is None else 4 * 86_400, dead=dead, visible=VISIBLE)
+        found[name]["Properties"] |= _LANES
     return found
 
 
@@ -158,7 +165,7 @@ def _queue(retention: int, *, dead: str | None = None, visible: object = None, n
 def _queue_policy(resource: str, plan: StackPlan) -> Json:
     statements: list[Json] = [only_by_tls("sqs:*", [arn(resource)])]
     if resource == "FailureQueue":
-        rules = [arn("FeederPeriodic"), arn("SweeperHourly")] if plan.batches else arn("FeederPeriodic")
+        rules = [arn("FeederPeriodic"), *([arn("SweeperHourly")] if plan.batches else []), *pipe_rules(plan)]
         statements.append(
             {
                 "Sid": "EventBridge",

@@ -14,6 +14,7 @@ from rota.aws.stack.alarms import alarms
 from rota.aws.stack.batches import batch_outputs
 from rota.aws.stack.functions import functions, queue_prefix
 from rota.aws.stack.parameters import conditions, declared_parameters, looked_up, mappings
+from rota.aws.stack.pipe import pipe_outputs, pipe_resources
 from rota.aws.stack.plan import DATA, StackPlan
 from rota.aws.stack.statements import check_length, queue_resource, statements
 from rota.aws.stack.storage import storage
@@ -33,7 +34,13 @@ def build_template(plan: StackPlan) -> Json:
         "Parameters": declared_parameters(),
         "Mappings": mappings(),
         "Conditions": conditions(),
-        "Resources": {**storage(plan), **functions(plan), "ClientPolicy": _client_policy(plan), **alarms(plan)},
+        "Resources": {
+            **storage(plan),
+            **functions(plan),
+            **pipe_resources(plan, statements("PipelineMachine", plan)),
+            "ClientPolicy": _client_policy(plan),
+            **alarms(plan),
+        },
         "Outputs": _outputs(plan),
     }
 
@@ -98,5 +105,5 @@ def _outputs(plan: StackPlan) -> Json:
         "AdHocUrl": ("Its URL, for requests signed with IAM", {"Fn::GetAtt": ["AdHocUrl", "FunctionUrl"]}),
         "ClientPolicyArn": ("Attach it to whoever uses rota's client on this stack", {"Ref": "ClientPolicy"}),
     }
-    values |= batch_outputs(plan)
+    values |= batch_outputs(plan) | pipe_outputs(plan)
     return {name: {"Description": about, "Value": value} for name, (about, value) in values.items()}

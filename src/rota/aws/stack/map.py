@@ -1,0 +1,114 @@
+"""What maps add to a stack whose app declares some: a state machine, two functions, and a queue that is told of batch
+runs that failed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rota.aws.batch.map_machine import machine
+from rota.aws.stack.function import Function, ref
+from rota.aws.stack.map_statements import NAME
+from rota.aws.stack.permission import arn
+from rota.aws.stack.plan import StackPlan
+from rota.aws.stack.suppress import on_purpose
+
+Json = dict[str, Any]
+_STARTERS = ("Planner", "Worker")
+"""Functions that start maps, or check whether the stack has them. Those of maps themselves cannot be told."""
+_FUNCTIONS: tuple[Function, ...] = (
+    Function(
+        role="Mapper",
+        module="mapper",
+        about="Prepares map runs and finishes them",
+        timeout=ref("PlannerTimeout"),
+        concurrency=4,
+    ),
+    Function(
+        role="MapWorker",
+        module="mapworker",
+        about="Runs the app's tasks on the items of map runs",
+        timeout=ref("BatchTimeout"),
+        memory="WorkerMemory",
+        concurrency=ref("BatchConcurrency"),
+        user_code=True,
+    ),
+)
+
+
+def map_functions(plan: StackPlan) -> tuple[Function, ...]:
+    """The functions of maps; none without any."""
+    return _FUNCTIONS if plan.maps else ()
+
+
+def map_environment(plan: StackPlan, role: str) -> Json:
+    """What functions that start maps are told. role: of the function."""
+    return {"ROTA_MAP_MACHINE_ARN": ref("MapMachine")} if plan.maps and role in _STARTERS else {}
+
+
+def map_outputs(plan: StackPlan) -> dict[str, tuple[str, Any]]:
+    """What clients are told."""
+    if not plan.maps:
+        return {}
+    return {
+        "MapMachineArn": ("The state machine of maps", ref("MapMachine")),
+        "MapFailureQueueUrl": ("Batch runs of maps that failed, with the cause", ref("MapFailureQueue")),
+    }
+
+
+def map_resources(plan: StackPlan, machine_statements: list[Json]) -> Json:
+    """The state machine. machine_statements: what it may do."""
+    if not plan.maps:
+        return {}
+    return {
+        "MapMachine": _machine(),
+        "MapMachineRole": _machine_role(machine_statements),
+        "MapMachineLogs": {
+            "Type": "AWS::Logs::LogGroup",
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            "Metadata": on_purpose({"CKV_AWS_158": "encrypted by a key that AWS owns; logs hold ids and no items"}),
+            "Properties": {
+                # The name under which Step Functions may write without a policy of the log group's own.
+                "LogGroupName": {"Fn::Sub": "/aws/vendedlogs/states/${AWS::StackName}-map"},
+                "RetentionInDays": ref("LogRetentionDays"),
+            },
+        },
+    }
+
+
+def _machine() -> Json:
+    names = {"Mapper": arn("Mapper"), "MapWorker": arn("MapWorker"), "Failures": ref("MapFailureQueue")}
+    return {
+        "Type": "AWS::Serverless::StateMachine",
+        "Properties": {
+            "Name": {"Fn::Sub": NAME},
+            "Type": "STANDARD",
+            "Role": arn("MapMachineRole"),
+            "Definition": machine("${Mapper}", "${MapWorker}", "${Failures}"),
+            "DefinitionSubstitutions": names,
+            "Tracing": {"Enabled": True},
+            "Logging": {
+                "Level": "ERROR",
+                "IncludeExecutionData": False,
+                "Destinations": [{"CloudWatchLogsLogGroup": {"LogGroupArn": arn("MapMachineLogs")}}],
+            },
+        },
+    }
+
+
+def _machine_role(statements: list[Json]) -> Json:
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "Description": "The state machine of maps",
+            "AssumeRolePolicyDocument": {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
+                ],
+            },
+            "Policies": [
+                {"PolicyName": "rota", "PolicyDocument": {"Version": "2012-10-17", "Statement": statements}}
+            ],
+        },
+    }
