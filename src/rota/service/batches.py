@@ -49,7 +49,10 @@ def new_run(
     payload: bytes = b"null",
     cause: str = "",
 ) -> BatchRun:
-    """A batch run of `batch` to be accepted. source, sink: connector options as JSON."""
+    """A batch run of `batch` to be accepted. source, sink: connector options as JSON. InvalidError for a path of one
+    machine where batch runs are carried out on others."""
+    _check_reach("source", source, around.cwd)
+    _check_reach("sink", sink, around.cwd)
     spec = BatchSpec(
         batch=batch.name,
         task=batch.task,
@@ -69,6 +72,18 @@ def new_run(
         max_cost=batch.max_cost,
     )
     return BatchRun(name=batch.name, created=now, spec=spec, directory=around.directory, cause=cause)
+
+
+def _check_reach(field: str, options: dict[str, Any], cwd: str) -> None:
+    path = options.get("path")
+    if "://" not in cwd or not isinstance(path, str) or "://" in path:
+        return
+    if field == "source":
+        allowed = "s3://bucket/key, a prefix or glob in S3, or a generator is, since it runs on AWS"
+        raise InvalidError(field, path, allowed)
+    if path.startswith("/") or "table" in options:
+        allowed = "s3://bucket/prefix/, a path relative to the batch run's own place in S3 or a DynamoDB table is"
+        raise InvalidError(field, path, f"{allowed}, since it runs on AWS")
 
 
 def batch_key(id: str) -> BatchKey:

@@ -15,7 +15,6 @@ from rota.aws.batch.post import Post
 from rota.core.batch import BatchKey, BatchRun, Wish
 from rota.core.chunk import Chunk
 from rota.core.completion import ChunkRow, FailureGroup, Mark, Verdict
-from rota.core.errors import InvalidError
 from rota.core.run import Run
 from rota.ports.batches import BatchQuery, Finished, Which
 from rota.ports.clock import Clock
@@ -30,9 +29,7 @@ class SendingBatches:
         self._clock = clock
 
     def accept(self, runs: Sequence[BatchRun]) -> builtins.list[BatchRun]:
-        """As the port says. InvalidError for a source or sink that functions cannot reach."""
         for run in runs:
-            _check_reach(run)
             self._post.check(run)
         stored = self._ledger.accept(runs)
         for run in stored:
@@ -93,14 +90,3 @@ class SendingBatches:
 
     def forget(self, before: int, limit: int) -> builtins.list[BatchRun]:
         return self._ledger.forget(before, limit)
-
-
-def _check_reach(run: BatchRun) -> None:
-    source, sink = run.spec.source, run.spec.sink
-    path = source.get("path")
-    if isinstance(path, str) and not path.startswith("s3://"):
-        raise InvalidError("source", path, "s3://bucket/key, a prefix or a glob in S3, or a generator: it runs on AWS")
-    path = sink.get("path")
-    if isinstance(path, str) and not path.startswith("s3://"):
-        allowed = "s3://bucket/prefix/ or key, a path relative to the batch run's own, a DynamoDB table: it runs on AWS"
-        raise InvalidError("sink", path, allowed)

@@ -1,0 +1,40 @@
+"""An app whose batches run on a stack: one task fails where its items say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import rota
+
+app = rota.App("factory")
+
+
+@app.task
+def double(item: dict[str, Any]) -> dict[str, int]:
+    if item["bad"]:
+        raise ValueError("it is bad")
+    return {"number": item["number"], "doubled": 2 * item["number"]}
+
+
+@app.task
+def half(item: dict[str, int]) -> float:
+    return item["number"] / 2
+
+
+def numbers(payload: Any = None) -> Iterator[dict[str, int]]:
+    yield from ({"number": number} for number in range((payload or {}).get("items", 50)))
+
+
+app.batch(
+    "double",
+    source="s3://factory-orders/numbers.jsonl",
+    task=double,
+    sink="out/",
+    chunk_items=500,
+    concurrency=4,
+    tolerated_failures="50%",
+    notify=["queue:events"],
+)
+app.batch("half", source=numbers, task=half, sink="out/", chunk_items=20, concurrency=2, notify=["queue:events"])
+app.schedule("halving", rota.Cron("0 0 0 1 1 ?"), "batch:half", payload={"items": 70})
