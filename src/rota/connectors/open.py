@@ -97,11 +97,12 @@ def source_options(source: SourceText) -> FileSource | Generator:
     raise InvalidError("source", source, "a path, a generator function or an object such as rota.Csv(...) is")
 
 
-def open_source(source: SourceText, spool: str | Path | None = None) -> Source:
+def open_source(source: SourceText, spool: str | Path | None = None, seekers: int = 1) -> Source:
     """The source to plan and to read.
 
     `spool` is the directory of the batch run, or its `s3://` prefix, in which the list of its files, and chunks of
-    streams and generators are kept; planner and workers give the same one. Nothing is read yet: call `check` for that.
+    streams and generators are kept; planner and workers give the same one. `seekers` cuts are looked for at the same
+    time. Nothing is read yet: call `check` for that.
     """
     options = source_options(source)
     folder = None if spool is None else open_folder(spool)
@@ -118,7 +119,7 @@ def open_source(source: SourceText, spool: str | Path | None = None) -> Source:
         form = JsonArrayFormat(options)
     else:
         form = JsonLinesFormat(options)
-    return TextSource(place, form, options.compression, folder)
+    return TextSource(place, form, options.compression, folder, seekers)
 
 
 def open_folder(place: str | Path) -> Folder:

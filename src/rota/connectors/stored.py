@@ -43,12 +43,15 @@ def generator_of(source: SourceText) -> Callable[..., Iterable[object]] | None:
 
 
 def open_stored_source(
-    options: dict[str, Any], spool: str | Path, make: Callable[..., Iterable[object]] | None = None
+    options: dict[str, Any],
+    spool: str | Path,
+    make: Callable[..., Iterable[object]] | None = None,
+    seekers: int = 1,
 ) -> Source:
     """The source behind `source_json`. make: the generator, which only the planner needs; readers have the spool."""
     if options.get("type") == GENERATOR:
         return open_source(Generator(make or tuple), spool)
-    return open_source(msgspec.convert(options, FileSource), spool)
+    return open_source(msgspec.convert(options, FileSource), spool, seekers)
 
 
 def open_stored_sink(options: dict[str, Any]) -> Sink:

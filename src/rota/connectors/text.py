@@ -2,7 +2,7 @@
 
 Three ways to plan one origin:
 - seek: a format that finds a cut near a given byte (JSON Lines, CSV by guess) reads a window per chunk and nothing
-  else;
+  else; where the place is far away, several at a time;
 - scan: the planner passes over the whole text once, at the speed of counting newlines (needed for `chunk_items`);
 - stream: compressed text, or an encoding in which bytes cannot be searched. The planner reads it once and spools it.
 """
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from typing import Protocol
 
 from rota.connectors.compression import compression_of, decompressed, is_cuttable, transcoded
@@ -97,11 +98,17 @@ class SpooledText:
 
 
 class TextSource:
-    """A `Source` of one text format."""
+    """A `Source` of one text format. seekers: how many cuts are looked for at the same time."""
 
     def __init__(
-        self, place: Place, form: TextFormat, compression: Compression = "auto", spool: Folder | None = None
+        self,
+        place: Place,
+        form: TextFormat,
+        compression: Compression = "auto",
+        spool: Folder | None = None,
+        seekers: int = 1,
     ) -> None:
+        self._seekers = seekers
         self._place = place
         self._form = form
         self._compression: Compression = compression
@@ -132,7 +139,7 @@ class TextSource:
             yield from self._plan_stream(origin, size, number, start)
             return
         text = PlacedText(self._place, origin)
-        cuts = self._seek(text, size, start)
+        cuts = self._seek(text, size, start) if self._seekers == 1 else self._seek_ahead(text, size, start)
         first_cut = next(cuts, None)
         if first_cut is None and start < origin.size:
             cuts = self._scan(text, size, start)
@@ -157,6 +164,28 @@ class TextSource:
                 return
             start = found
             yield Cut(start, 0)
+
+    def _seek_ahead(self, text: PlacedText, size: ChunkSize, start: int) -> Iterator[Cut]:
+        """As `_seek`, but near the multiples of the size, which do not depend on each other."""
+        total, step = text.origin.size, size.bytes
+        if size.items is not None or step is None or start >= total:
+            return
+        targets = iter(range((start // step + 1) * step, total, step))
+        with ThreadPoolExecutor(self._seekers, "rota-seek") as pool:
+            ahead = deque(pool.submit(self._form.seek, text, at) for at in islice(targets, 2 * self._seekers))
+            try:
+                while ahead:
+                    found = ahead.popleft().result()
+                    if found is None:
+                        return
+                    ahead.extend(pool.submit(self._form.seek, text, at) for at in islice(targets, 1))
+                    if found > start:
+                        start = found
+                        yield Cut(start, 0)
+            finally:
+                pool.shutdown(cancel_futures=True)
+        if start < total:
+            yield Cut(total, 0)
 
     def _scan(self, text: PlacedText, size: ChunkSize, start: int) -> Iterator[Cut]:
         cutter = self._form.cutter(size, start, text.origin)

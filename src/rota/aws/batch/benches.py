@@ -19,6 +19,8 @@ from rota.processing.generators import with_payload
 
 PATIENCE = 3.0
 """Seconds that a function waits for an item's next attempt; what has to wait longer is put off."""
+SEEKERS = 16
+"""Cuts that a planner looks for at the same time: most of that is waiting for S3."""
 _KEPT = 4
 
 
@@ -73,7 +75,8 @@ class Benches:
 
     def plannable(self, run: BatchRun) -> Source:
         """The source of `run`, to be planned. NotFoundError if its generator is not in the app."""
-        return open_stored_source(filled(run.spec.source, run.id), f"{run.place}/spool", self._generator(run))
+        options, spool = filled(run.spec.source, run.id), f"{run.place}/spool"
+        return open_stored_source(options, spool, self._generator(run), SEEKERS)
 
     def _generator(self, run: BatchRun) -> Callable[..., Iterable[object]] | None:
         if run.spec.source.get("type") != GENERATOR:

@@ -30,7 +30,7 @@ _SINK_BUCKETS = Permission(
     "s3", ("ListBucket", "ListBucketMultipartUploads"), "sinks.buckets", "see whose results a sink holds"
 )
 _SINK_TABLES = Permission(
-    "dynamodb", ("BatchWriteItem", "DescribeTable", "PutItem"), "sinks.tables", "results as items of a table"
+    "dynamodb", ("BatchWriteItem", "DescribeTable"), "sinks.tables", "results as items of a table"
 )
 _RESULTS = (_FILES, _SINKS, _SINK_BUCKETS, _SINK_TABLES)
 BATCH_PERMISSIONS: Mapping[BatchRole, tuple[Permission, ...]] = {
@@ -100,6 +100,8 @@ CLIENT_ROWS: tuple[Permission, ...] = (
     Permission("s3", ("GetObject",), "sinks", "prove that results are whole"),
     Permission("s3", ("GetObject", "GetObjectVersion"), "sources", "see before a start that they can be read"),
     Permission("s3", ("ListBucket",), "sources.buckets", "and that they are there"),
+    Permission("s3", ("ListBucket",), "sinks.buckets", "see before a start that there is room for results"),
+    Permission("dynamodb", ("DescribeTable",), "sinks.tables", "likewise"),
 )
 BATCH_WITHIN: Mapping[str, str] = {
     "batches": "a batch run keeps its files under its id, all under batches/ in the stack's bucket",
