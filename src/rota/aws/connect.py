@@ -48,7 +48,7 @@ def connect_stack(
     if found is None:
         return client_of(parts, app, actor)
     batches = batch_parts(parts, found)
-    return client_of(parts, app, actor, batches=batches.store, around=batches.around)
+    return client_of(parts, app, actor, batches=batches.looking_store, around=batches.around)
 
 
 def stack_outputs(stack: str, region: str | None = None, endpoint_url: str | None = None) -> Mapping[str, str]:

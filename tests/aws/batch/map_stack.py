@@ -77,7 +77,7 @@ class MapStack:
         self.batches: BatchParts = batch_parts(parts_of(stack), settings)
         self.planner: Any = self.batches.planner(app)
         self.client = Batches(
-            self.batches.store, SystemClock(), app.batches, self.batches.around, lambda: None, time.sleep
+            self.batches.looking_store, SystemClock(), app.batches, self.batches.around, lambda: None, time.sleep
         )
 
     def _queue(self, name: str) -> str:

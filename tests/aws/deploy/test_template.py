@@ -132,7 +132,16 @@ def test_asynchronous_calls_that_fail_are_kept() -> None:
     by_event = [
         name for name, it in LAMBDAS.items() if not any(e["Type"] == "SQS" for e in it.get("Events", {}).values())
     ]
-    assert sorted(by_event) == ["AdHoc", "Feeder", "PipeProcess", "PipeReader", "PipeWrite", "Sweeper"]
+    assert sorted(by_event) == [
+        "AdHoc",
+        "Feeder",
+        "MapWorker",
+        "Mapper",
+        "PipeProcess",
+        "PipeReader",
+        "PipeWrite",
+        "Sweeper",
+    ]
     for name in by_event:
         kept = LAMBDAS[name]["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
         assert kept == {"Type": "SQS", "Destination": {"Fn::GetAtt": ["FailureQueue", "Arn"]}}

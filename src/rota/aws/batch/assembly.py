@@ -9,6 +9,7 @@ from rota.app import App
 from rota.aws.batch.benches import Benches
 from rota.aws.batch.dead import BatchDead
 from rota.aws.batch.finalizer import Finalizer
+from rota.aws.batch.map_plan import check_map
 from rota.aws.batch.map_start import MapStarter
 from rota.aws.batch.planner import Planner
 from rota.aws.batch.post import Post
@@ -19,6 +20,7 @@ from rota.aws.batch.sweeper import Sweeper
 from rota.aws.dynamo.batches import DynamoBatches
 from rota.aws.engine import Parts
 from rota.aws.sessions import client
+from rota.core.batch import BatchRun
 from rota.core.run import Run
 from rota.service.batches import Surroundings
 
@@ -35,6 +37,11 @@ class BatchParts(NamedTuple):
     def store(self) -> SendingBatches:
         """The store for whoever starts and steers batch runs."""
         return SendingBatches(self.ledger, self.post, self.parts.clock)
+
+    @property
+    def looking_store(self) -> SendingBatches:
+        """Likewise for those who may look at the source first."""
+        return SendingBatches(self.ledger, self.post, self.parts.clock, _look)
 
     @property
     def around(self) -> Surroundings:
@@ -60,6 +67,11 @@ class BatchParts(NamedTuple):
 
     def _tell(self, runs: Sequence[Run]) -> None:
         self.parts.handover.arrived(runs, self.parts.clock.now())
+
+
+def _look(run: BatchRun) -> None:
+    if run.spec.topology == "map":
+        check_map(run.spec, run.id)
 
 
 def batch_parts(parts: Parts, settings: BatchSettings) -> BatchParts:

@@ -21,7 +21,7 @@ import msgspec
 from rota.aws.batch.benches import places_of
 from rota.aws.batch.finalizer import Finalizer
 from rota.aws.batch.ledger import Ledger, find, row_of
-from rota.aws.batch.map_plan import Prepared, changed, nothing, prepared
+from rota.aws.batch.map_plan import Prepared, changed, check_map, nothing, prepared
 from rota.aws.batch.map_results import Failed, Results
 from rota.aws.batch.map_work import BESIDE, stretches
 from rota.aws.batch.messages import FinishMessage, encode_batch_message
@@ -115,7 +115,10 @@ class MapEnds:
             return nothing(run)
         self._ledger.begin(run.key, self._clock.now())
         try:
-            return self._redrive(run) if revision else prepared(run)
+            if revision:
+                return self._redrive(run)
+            check_map(run.spec, run.id)
+            return prepared(run)
         except StoreError:
             raise
         except RotaError as error:

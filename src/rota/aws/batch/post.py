@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rota.aws.batch.map_plan import check_map
+from rota.aws.batch.map_plan import reader_of
 from rota.aws.batch.messages import ChunkMessage, FinishMessage, LaterMessage, PlanMessage, encode_batch_message
 from rota.aws.batch.settings import BatchSettings
 from rota.aws.near import NearTier, Outgoing
@@ -32,7 +32,7 @@ class Post:
             if not self._settings.machine:
                 allowed = "a topology of this stack; it gets a state machine when a batch of the app names it"
                 raise InvalidError("topology", run.spec.topology, allowed)
-            check_map(run.spec, run.id)
+            reader_of(run.spec)
 
     def chunks(self, run: BatchRun, messages: Sequence[ChunkMessage]) -> None:
         """Have these jobs done, each in its lane."""

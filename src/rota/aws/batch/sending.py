@@ -7,7 +7,7 @@ sweeper finds what it left.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rota.aws.batch.ledger import Ledger
 from rota.aws.batch.messages import PlanMessage, Step
@@ -21,16 +21,20 @@ from rota.ports.clock import Clock
 
 
 class SendingBatches:
-    """A `BatchStore` over `ledger`."""
+    """A `BatchStore` over `ledger`. look: at the source of a batch run that is to be accepted, for callers that may."""
 
-    def __init__(self, ledger: Ledger, post: Post, clock: Clock) -> None:
+    def __init__(
+        self, ledger: Ledger, post: Post, clock: Clock, look: Callable[[BatchRun], None] = lambda _run: None
+    ) -> None:
         self._ledger = ledger
         self._post = post
         self._clock = clock
+        self._look = look
 
     def accept(self, runs: Sequence[BatchRun]) -> builtins.list[BatchRun]:
         for run in runs:
             self._post.check(run)
+            self._look(run)
         stored = self._ledger.accept(runs)
         for run in stored:
             if run.state == "pending":

@@ -6,6 +6,7 @@ from typing import Any
 
 from rota.aws.stack.batches import batch_environment, batch_functions
 from rota.aws.stack.function import Function, ref
+from rota.aws.stack.map import map_environment, map_functions
 from rota.aws.stack.parameters import looked_up, only_if
 from rota.aws.stack.permission import arn
 from rota.aws.stack.pipe import pipe_environment, pipe_functions
@@ -75,7 +76,7 @@ FUNCTIONS: tuple[Function, ...] = (
 
 def functions_of(plan: StackPlan) -> tuple[Function, ...]:
     """Every function of a stack."""
-    return FUNCTIONS + batch_functions(plan) + pipe_functions(plan)
+    return FUNCTIONS + batch_functions(plan) + pipe_functions(plan) + map_functions(plan)
 
 
 def functions(plan: StackPlan) -> Json:
@@ -194,10 +195,11 @@ def _environment(function: Function, plan: StackPlan) -> Json:
     }
     if function.user_code:
         found["ROTA_APP"] = plan.module
-    if function in batch_functions(plan) or function.user_code:
+    if function in batch_functions(plan) + map_functions(plan) or function.user_code:
         found |= batch_environment(plan)
     if function in batch_functions(plan) + pipe_functions(plan) or function.user_code:
         found |= pipe_environment(plan, function.role)
+    found |= map_environment(plan, function.role)
     return found
 
 

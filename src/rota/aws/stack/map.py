@@ -107,8 +107,6 @@ def _machine_role(statements: list[Json]) -> Json:
                     {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
                 ],
             },
-            "Policies": [
-                {"PolicyName": "rota", "PolicyDocument": {"Version": "2012-10-17", "Statement": statements}}
-            ],
+            "Policies": [{"PolicyName": "rota", "PolicyDocument": {"Version": "2012-10-17", "Statement": statements}}],
         },
     }

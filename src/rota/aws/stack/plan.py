@@ -27,8 +27,8 @@ class StackPlan(msgspec.Struct, frozen=True, kw_only=True):
     """app: its name. module: what the worker loads, "module" or "module:ATTRIBUTE". queues: names of embedded queues,
     `data` among them. functions, sqs, machines: the ARNs that schedules and notifications fire at; `${AWS::Region}` and
     its like stand for what a target leaves open. batches: their names. sources, sinks: `bucket/key` in S3 that they
-    read and write, with `*` for what is open. pipelines: those of the batches that are one. engine_code, worker_code:
-    folder or archive of each bundle."""
+    read and write, with `*` for what is open. pipelines, maps: those of the batches that are one. engine_code,
+    worker_code: folder or archive of each bundle."""
 
     app: str
     module: str
@@ -42,6 +42,7 @@ class StackPlan(msgspec.Struct, frozen=True, kw_only=True):
     machines: tuple[str, ...] = ()
     batches: tuple[str, ...] = ()
     pipelines: tuple[str, ...] = ()
+    maps: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     sinks: tuple[str, ...] = ()
     sink_tables: tuple[str, ...] = ()
@@ -69,6 +70,7 @@ def plan_stack(
         machines=_sorted(machine_arn(it.machine) for it in _of(targets, StepFunctionsTarget)),
         batches=tuple(sorted(app.batches)),
         pipelines=tuple(sorted(name for name, batch in app.batches.items() if batch.topology == "pipeline")),
+        maps=tuple(sorted(name for name, batch in app.batches.items() if batch.topology == "map")),
         sources=sources_of(app),
         sinks=sinks_of(app),
         sink_tables=tables_of(app),

@@ -23,6 +23,15 @@ from rota.aws.stack.batch_statements import (
     BatchRole,
     batch_resources,
 )
+from rota.aws.stack.map_statements import (
+    MAP_PERMISSIONS,
+    MAP_WITHIN,
+    MAP_WITHOUT_RESOURCE,
+    START_MAPS,
+    STOP_MAPS,
+    MapRole,
+    map_places,
+)
 from rota.aws.stack.permission import (
     HAND_OVER,
     LOGS,
@@ -39,7 +48,7 @@ from rota.aws.stack.plan import StackPlan, execution_arns
 from rota.core.errors import InvalidError
 
 Json = dict[str, Any]
-Role = BatchRole | PipeRole | Literal["Feeder", "Dispatcher", "Worker", "AdHoc", "DeadLetters", "Client"]
+Role = BatchRole | PipeRole | MapRole | Literal["Feeder", "Dispatcher", "Worker", "AdHoc", "DeadLetters", "Client"]
 
 
 _HERE = "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:"
@@ -66,12 +75,14 @@ WITHOUT_RESOURCE: Mapping[str, str] = {
     "xray:PutTraceSegments": "X-Ray knows no resource to write traces to",
     "xray:PutTelemetryRecords": "X-Ray knows no resource to write telemetry to",
     **PIPE_WITHOUT_RESOURCE,
+    **MAP_WITHOUT_RESOURCE,
 }
 WITHIN: Mapping[str, str] = {
     "payloads": "data over the limit of SQS gets names of its own, all under payloads/ in the stack's bucket",
     "stack": "whoever asks for a stack by its name does not know the id that its ARN ends in",
     "executions": "an execution is named after the run that started it; the state machine is named in full",
     **BATCH_WITHIN,
+    **MAP_WITHIN,
 }
 
 APART = "itself"
@@ -143,6 +154,8 @@ PERMISSIONS: Mapping[Role, tuple[Permission, ...]] = {
     ),
     **{role: BATCH_PERMISSIONS[role] for role in BATCH_PERMISSIONS},
     **{role: PIPE_PERMISSIONS[role] for role in PIPE_PERMISSIONS},
+    **{role: MAP_PERMISSIONS[role] for role in MAP_PERMISSIONS},
+    "Planner": (*BATCH_PERMISSIONS["Planner"], START_MAPS, STOP_MAPS),
 }
 
 
@@ -167,6 +180,7 @@ def resources(plan: StackPlan, logs: str | None = None) -> dict[str, list[Any]]:
         "*": ["*"],
         **batch_resources(plan),
         **pipe_places(plan),
+        **map_places(plan),
     }
     found["logs"] = [] if logs is None else [arn(logs)]
     return found

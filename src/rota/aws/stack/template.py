@@ -13,6 +13,7 @@ import msgspec
 from rota.aws.stack.alarms import alarms
 from rota.aws.stack.batches import batch_outputs
 from rota.aws.stack.functions import functions, queue_prefix
+from rota.aws.stack.map import map_outputs, map_resources
 from rota.aws.stack.parameters import conditions, declared_parameters, looked_up, mappings
 from rota.aws.stack.pipe import pipe_outputs, pipe_resources
 from rota.aws.stack.plan import DATA, StackPlan
@@ -38,6 +39,7 @@ def build_template(plan: StackPlan) -> Json:
             **storage(plan),
             **functions(plan),
             **pipe_resources(plan, statements("PipelineMachine", plan)),
+            **map_resources(plan, statements("MapMachine", plan)),
             "ClientPolicy": _client_policy(plan),
             **alarms(plan),
         },
@@ -105,5 +107,5 @@ def _outputs(plan: StackPlan) -> Json:
         "AdHocUrl": ("Its URL, for requests signed with IAM", {"Fn::GetAtt": ["AdHocUrl", "FunctionUrl"]}),
         "ClientPolicyArn": ("Attach it to whoever uses rota's client on this stack", {"Ref": "ClientPolicy"}),
     }
-    values |= batch_outputs(plan) | pipe_outputs(plan)
+    values |= batch_outputs(plan) | pipe_outputs(plan) | map_outputs(plan)
     return {name: {"Description": about, "Value": value} for name, (about, value) in values.items()}
