@@ -195,10 +195,8 @@ def _environment(function: Function, plan: StackPlan) -> Json:
     }
     if function.user_code:
         found["ROTA_APP"] = plan.module
-    if function in batch_functions(plan) + map_functions(plan) or function.user_code:
-        found |= batch_environment(plan)
-    if function in batch_functions(plan) + pipe_functions(plan) or function.user_code:
-        found |= pipe_environment(plan, function.role)
+    if function in batch_functions(plan) + map_functions(plan) + pipe_functions(plan) or function.user_code:
+        found |= batch_environment(plan) | pipe_environment(plan, function.role)
     found |= map_environment(plan, function.role)
     return found
 
