@@ -64,7 +64,7 @@ def test_what_a_queue_cannot_deliver_goes_to_a_dead_letter_queue() -> None:
 
 def test_the_app_has_a_queue_for_each_that_it_names() -> None:
     names = {queue["QueueName"]["Fn::Sub"] for queue in QUEUES.values() if "QueueName" in queue}
-    assert names == {f"${{AWS::StackName}}-{name}" for name in ("data", "orders", "batch-events")}
+    assert names == {f"${{AWS::StackName}}-{name}" for name in ("data", "orders", "batch-events", "map-failures")}
 
 
 def test_visibility_is_six_function_timeouts_or_more_than_one_where_nothing_throttles() -> None:

@@ -9,7 +9,8 @@ from rota.aws.batch.map_machine import machine
 from rota.aws.stack.function import Function, ref
 from rota.aws.stack.map_statements import NAME
 from rota.aws.stack.permission import arn
-from rota.aws.stack.plan import StackPlan
+from rota.aws.stack.plan import MAP_FAILURES, StackPlan
+from rota.aws.stack.statements import queue_resource
 from rota.aws.stack.suppress import on_purpose
 
 Json = dict[str, Any]
@@ -51,7 +52,7 @@ def map_outputs(plan: StackPlan) -> dict[str, tuple[str, Any]]:
         return {}
     return {
         "MapMachineArn": ("The state machine of maps", ref("MapMachine")),
-        "MapFailureQueueUrl": ("Batch runs of maps that failed, with the cause", ref("MapFailureQueue")),
+        "MapFailureQueueUrl": ("Batch runs of maps that failed, with the cause", ref(queue_resource(MAP_FAILURES))),
     }
 
 
@@ -77,7 +78,7 @@ def map_resources(plan: StackPlan, machine_statements: list[Json]) -> Json:
 
 
 def _machine() -> Json:
-    names = {"Mapper": arn("Mapper"), "MapWorker": arn("MapWorker"), "Failures": ref("MapFailureQueue")}
+    names = {"Mapper": arn("Mapper"), "MapWorker": arn("MapWorker"), "Failures": ref(queue_resource(MAP_FAILURES))}
     return {
         "Type": "AWS::Serverless::StateMachine",
         "Properties": {

@@ -74,7 +74,6 @@ def map_places(plan: StackPlan) -> dict[str, list[Any]]:
     there = bool(plan.maps)
     return {
         "map.steps": [arn("Mapper"), arn("MapWorker")] * there,
-        "map.failures": [arn("MapFailureQueue")] * there,
         "map.machine": [{"Fn::Sub": f"{_STATES}stateMachine:{NAME}"}] * there,
         "map.executions": [
             {"Fn::Sub": f"{_STATES}execution:{NAME}:*"},

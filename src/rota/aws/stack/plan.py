@@ -19,6 +19,8 @@ LONGEST_QUEUE = 60
 """Characters of SQS's 80 that are left for the name of an embedded queue, behind the stack's name."""
 DATA = "data"
 """The queue that ad-hoc schedules fire into unless they name another target."""
+MAP_FAILURES = "map-failures"
+"""The queue that is told of map runs that failed."""
 T = TypeVar("T", bound=AnyTarget)
 _QUEUE = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_QUEUE}}}")
 
@@ -55,6 +57,8 @@ def plan_stack(
     targets = [schedule.target for schedule in app.schedules.values()]
     targets += [target for batch in app.batches.values() for target in batch.notify]
     names = {DATA, *(target.name for target in targets if isinstance(target, QueueTarget))}
+    if any(batch.topology == "map" for batch in app.batches.values()):
+        names.add(MAP_FAILURES)
     for name in sorted(names):
         check_queue_name(name)
     return StackPlan(

@@ -44,7 +44,7 @@ from rota.aws.stack.permission import (
     consume,
 )
 from rota.aws.stack.pipe_statements import PIPE_PERMISSIONS, PIPE_WITHOUT_RESOURCE, PipeRole, pipe_places
-from rota.aws.stack.plan import StackPlan, execution_arns
+from rota.aws.stack.plan import MAP_FAILURES, StackPlan, execution_arns
 from rota.core.errors import InvalidError
 
 Json = dict[str, Any]
@@ -181,6 +181,7 @@ def resources(plan: StackPlan, logs: str | None = None) -> dict[str, list[Any]]:
         **batch_resources(plan),
         **pipe_places(plan),
         **map_places(plan),
+        "map.failures": [arn(queue_resource(MAP_FAILURES))] * bool(plan.maps),
     }
     found["logs"] = [] if logs is None else [arn(logs)]
     return found

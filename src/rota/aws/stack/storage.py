@@ -121,8 +121,6 @@ def _queues(plan: StackPlan) -> Json:
     for resource in ("DispatchDeadQueue", "WorkerDeadQueue"):
         found[resource]["Properties"]["VisibilityTimeout"] = visibility("DispatcherTimeout")
     found |= _batch_queues(plan) | _pipe_queues(plan)
-    if plan.maps:
-        found["MapFailureQueue"] = _queue(LONGEST_RETENTION, dead="UnreadQueue")
     return found | {f"{resource}Policy": _queue_policy(resource, plan) for resource in list(found)}
 
 
