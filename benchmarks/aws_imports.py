@@ -1,0 +1,57 @@
+"""What a cold start of each function adds to importing boto3: its imports, and its clients.
+
+    python -m benchmarks.aws_imports [--quick] [--json]
+
+Each is a process of its own, in turn; medians. `boto3` is a process that imports boto3 alone; `with clients`, one that
+makes the two clients which every function needs, too.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from statistics import median
+from time import perf_counter
+
+from benchmarks.report import QUICK, tell, versions
+
+ROUNDS = 3 if QUICK else 15
+HANDLERS = ("feeder", "dispatcher", "worker", "adhoc", "dead")
+_STACK = {
+    "ROTA_STACK": "bench",
+    "ROTA_TABLE": "bench",
+    "ROTA_DISPATCH_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/bench-DispatchQueue",
+    "ROTA_WORKER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/bench-WorkerQueue",
+    "ROTA_QUEUE_PREFIX": "https://sqs.us-east-1.amazonaws.com/1/bench-",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+BARE = "import boto3"
+BARE_CLIENTS = "import boto3; s = boto3.session.Session(); s.client('sqs'); s.client('dynamodb')"
+
+
+def took(code: str) -> float:
+    """Milliseconds of a process that runs this."""
+    begin = perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **_STACK})
+    return 1000 * (perf_counter() - begin)
+
+
+def main() -> None:
+    versions("boto3", "aws-lambda-powertools")
+    imports = {name: f"import rota.aws.handlers.{name}" for name in HANDLERS}
+    ready = {name: f"{code}\nfrom rota.aws.handlers.setting import parts; parts()" for name, code in imports.items()}
+    found: dict[str, list[float]] = {}
+    for _ in range(ROUNDS):
+        for kind, codes, bare in (("imports", imports, BARE), ("with clients", ready, BARE_CLIENTS)):
+            least = took(bare)
+            found.setdefault(f"bare {kind}", []).append(least)
+            for name, code in codes.items():
+                found.setdefault(f"{kind} {name}", []).append(took(code) - least)
+    for kind in ("imports", "with clients"):
+        tell(f"bare boto3, {kind}", "ms", {"process": median(found[f"bare {kind}"])})
+        tell(f"{kind}, beyond bare boto3", "ms", {name: median(found[f"{kind} {name}"]) for name in HANDLERS})
+
+
+if __name__ == "__main__":
+    main()
