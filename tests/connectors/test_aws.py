@@ -182,7 +182,9 @@ class Reluctant:
 
     def describe_table(self, TableName: str) -> Any:  # noqa: N803 - AWS's name
         types = [{"AttributeName": "id", "AttributeType": "S"}]
-        return {"Table": {"KeySchema": [{"AttributeName": "id"}], "AttributeDefinitions": types, "TableName": TableName}}
+        return {
+            "Table": {"KeySchema": [{"AttributeName": "id"}], "AttributeDefinitions": types, "TableName": TableName}
+        }
 
     def batch_write_item(self, RequestItems: dict[str, list[Any]]) -> Any:  # noqa: N803 - AWS's name
         requests = RequestItems["table"]
