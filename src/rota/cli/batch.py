@@ -20,7 +20,7 @@ import typer
 from rota import wiring
 from rota.app import App
 from rota.cli.batch_shapes import amount, batch_shape, dead_shape, estimate_fields, group_shape, size
-from rota.cli.batch_watch import follow
+from rota.cli.batch_watch import FAR_LOOK, LOOK, follow
 from rota.cli.definition import given
 from rota.cli.options import Json, Limit, Url, json_value
 from rota.cli.output import log_to_stderr, note, print_fields, print_json, print_table, say
@@ -133,7 +133,10 @@ def _print_plan(run: BatchRun, app: App, json: bool) -> None:
 
 @contextmanager
 def _hosting(url: str, app: App) -> Iterator[Any]:
-    """What carries a batch run out in this process, or None if a server has the file."""
+    """What carries a batch run out in this process, or None if a server has the file, or it runs on AWS."""
+    if url.startswith("aws://"):
+        yield None
+        return
     try:
         hosting = wiring.foreground(url, app)
     except StoreLockedError:
@@ -165,9 +168,13 @@ def _carry_out(url: str, app: App, begin: Callable[[Client], BatchRun], detach: 
     _finish(ended, json)
 
 
-def _followed(client: Client, id: str) -> BatchRun:
+def _every(url: str) -> float:
+    return FAR_LOOK if url.startswith("aws://") else LOOK
+
+
+def _followed(client: Client, id: str, every: float = LOOK) -> BatchRun:
     try:
-        return follow(client, id, wiring.clock())
+        return follow(client, id, wiring.clock(), every)
     except KeyboardInterrupt:
         note(f"rota: {id} has not ended; follow it with `rota batch watch {id}`, go on with `rota batch resume {id}`")
         raise typer.Exit(130) from None
@@ -293,7 +300,7 @@ def show(
 def watch(id: BatchRunId, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Follow a batch run until it has ended. Exit code 1 unless it succeeds."""
     with connect(url) as client:
-        _finish(_followed(client, id), json)
+        _finish(_followed(client, id, _every(url)), json)
 
 
 @group.command()

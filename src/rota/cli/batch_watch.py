@@ -17,17 +17,24 @@ from rota.ports.clock import Clock
 from rota.service.progress import Progress as Figures
 from rota.service.progress import progress
 
-_LOOK = 0.1
+LOOK = 0.1
 """Seconds; what follows, milliseconds."""
+FAR_LOOK = 1.0
+"""Where each look costs requests."""
 _LINE_EVERY = 5_000
 _RATE_OVER = 3_000
 
 
-def follow(client: Client, id: str, clock: Clock) -> BatchRun:
-    """Show how it goes until it has ended, and answer it as it ended. KeyboardInterrupt passes through."""
+def follow(client: Client, id: str, clock: Clock, every: float = LOOK) -> BatchRun:
+    """Show how it goes until it has ended, and answer it as it ended. every: seconds between looks. KeyboardInterrupt
+    passes through."""
+
+    def rest(_seconds: float) -> None:
+        time.sleep(every)
+
     if sys.stderr.isatty():
-        return _on_terminal(client, id, clock)
-    return follow_in_lines(client, id, clock, note, time.sleep)
+        return _on_terminal(client, id, clock, rest)
+    return follow_in_lines(client, id, clock, note, rest)
 
 
 class _Looker:
@@ -71,10 +78,10 @@ def _until_over(
         show(run, figures)
         if not run.is_open:
             return run
-        sleep(_LOOK)
+        sleep(LOOK)
 
 
-def _on_terminal(client: Client, id: str, clock: Clock) -> BatchRun:
+def _on_terminal(client: Client, id: str, clock: Clock, sleep: Callable[[float], None]) -> BatchRun:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         shown = bar.add_task(id, total=None, figures="")
@@ -88,7 +95,7 @@ def _on_terminal(client: Client, id: str, clock: Clock) -> BatchRun:
                 figures=_figures(figures),
             )
 
-        return _until_over(_Looker(client, id, clock).look, show, time.sleep)
+        return _until_over(_Looker(client, id, clock).look, show, sleep)
 
 
 def follow_in_lines(

@@ -147,6 +147,12 @@ def test_dead_letters_are_redriven(tmp_path: Path) -> None:
     world.restart()
     keys = [group.signature.key for group in world.ledger.failures(key)]
     assert world.client.redrive(key, keys)
+    world.step()
+    assert world.client.ask(key, "pause")
+    world.pass_by(1)
+    world.drain()
+    assert world.run(key).shown_state == "paused"
+    assert world.client.ask(key, "run")
     run = world.until_ended(key)
     world.drain()
     assert (run.state, run.counts.failed, run.counts.succeeded, run.version) == ("succeeded", 0, ITEMS, 2)

@@ -105,6 +105,8 @@ class Processor:
         row = row_of(self._ledger, message.key, job.chunk.number)
         mark = None if row is None else row.mark
         done = mark is not None and (job.redo is None or mark.revision >= job.revision)
+        # Who cut it anew sent another message.
+        done = done or (row is not None and job.redo is None and row.chunk != job.chunk)
         if done and self._ledger.is_complete(message.key):
             self._post.finish(run.id)
         return mark, done
@@ -183,6 +185,10 @@ class Processor:
     def _done(self, run: BatchRun, message: ChunkMessage, bench: Bench, mark: Mark, report: Report) -> None:
         if report.later:
             self._put_off(run, message, bench, mark, report)
+            return
+        state = self._headers.get(run.key)
+        if state is None or state.state not in ("pending", "running"):
+            # Its account is being written; this chunk is not done in it.
             return
         progress = self._ledger.mark(run.key, [mark])
         if mark.chunk.spool:

@@ -48,7 +48,7 @@ class SendingBatches:
             if asked.spec.topology == "map":
                 self._post.plan(PlanMessage(asked.id, "open", f"cancel-{self._clock.now()}"))
         elif asked is not None and asked.wish == "run":
-            step: Step = "start" if asked.state == "pending" else "open"
+            step: Step = "start" if asked.state == "pending" else "redrive" if asked.revision else "open"
             self._post.plan(PlanMessage(asked.id, step, f"resume-{self._clock.now()}"))
         return asked
 
