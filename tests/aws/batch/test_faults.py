@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.aws.batch.test_engine import check, shop
-from tests.aws.batch.world import CHUNKS, World
+from tests.aws.batch.world import CHUNKS, Killed, World
 
 import rota
 from rota.connectors.verifying import verify_manifest
@@ -119,3 +119,25 @@ def test_cuts_that_were_guessed_wrongly_are_mended(tmp_path: Path) -> None:
     run = world.until_ended(world.start("notes"))
     assert (run.state, run.error, run.counts.items) == ("succeeded", "", 40)
     assert verify_manifest(Path(run.manifest)) == []
+
+
+def test_a_search_convicts_nobody_for_what_the_source_did(tmp_path: Path) -> None:
+    app = rota.App("shop")
+
+    @app.task
+    def fragile(item: dict[str, int]) -> int:
+        if item["number"] == 7:
+            raise Killed
+        return item["number"]
+
+    (tmp_path / "numbers.jsonl").write_bytes(b"".join(b'{"number":%d}\n' % number for number in range(10)))
+    app.batch("fragile", source="numbers.jsonl", task=fragile, sink="out/", chunk_items=10, tolerated_failures=1)
+    world = World(app, tmp_path)
+    key = world.start("fragile")
+    while not any('"search":true' in body for body in world.sqs.bodies(CHUNKS)):
+        world.step()
+    (tmp_path / "numbers.jsonl").rename(tmp_path / "gone")
+    world.step()
+    (tmp_path / "gone").rename(tmp_path / "numbers.jsonl")
+    run = world.until_ended(key)
+    assert (run.state, run.counts.failed, run.counts.succeeded) == ("succeeded", 1, 9)

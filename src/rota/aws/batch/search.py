@@ -60,7 +60,12 @@ class Search:
                 self._note(isolation, untried=stretch)
                 return None
             self._note(isolation, trying=stretch)
-            self._work.do(self._as("stretch", stretch))
+            try:
+                self._work.do(self._as("stretch", stretch))
+            except Exception:
+                # Source or sink failed, which is no item's fault.
+                self._note(isolation, untried=stretch)
+                raise
             isolation.end(stretch)
             begun = True
         self._note(isolation)

@@ -37,6 +37,8 @@ BATCH_FUNCTIONS: tuple[Function, ...] = (
         timeout=ref("PlannerTimeout"),
         concurrency=4,
         queues=(("FinalizeQueue", 1),),
+        # A manifest has some 300 bytes a chunk.
+        disk=10_240,
     ),
     Function(
         role="BatchDead",
@@ -47,6 +49,7 @@ BATCH_FUNCTIONS: tuple[Function, ...] = (
         concurrency=6,
         queues=(("BatchDeadQueue", 1), ("PlanDeadQueue", 1), ("FinalizeDeadQueue", 1)),
         user_code=True,
+        disk=10_240,
     ),
     Function(
         role="Sweeper",

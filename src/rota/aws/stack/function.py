@@ -25,6 +25,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[tuple[str, int], ...] = ()
     user_code: bool = False
     hourly: bool = False
+    disk: int = 512
     url: bool = False
 
 

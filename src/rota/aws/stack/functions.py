@@ -149,6 +149,8 @@ def _function(function: Function, plan: StackPlan) -> Json:
         "LoggingConfig": {"LogGroup": ref(f"{name}Logs")},
         "Environment": {"Variables": _environment(function, plan)},
     }
+    if function.disk > 512:
+        properties["EphemeralStorage"] = {"Size": function.disk}
     if function.queues:
         properties["Events"] = {
             queue: {"Type": "SQS", "Properties": _mapping(queue, size, function)} for queue, size in function.queues
