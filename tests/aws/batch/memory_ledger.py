@@ -12,9 +12,10 @@ from rota.testing.memory.batches import MemoryBatchStore
 
 
 class MemoryLedger(MemoryBatchStore):
-    """awaited: chunks that the present redrive does again."""
+    """awaited: chunks that the present redrive does again. held: why a batch run was."""
 
     awaited: dict[tuple[BatchKey, int], frozenset[int]]
+    held: str = ""
 
     def plan(self, key: BatchKey, chunks: Sequence[Chunk]) -> None:
         self.record(key, chunks, ())
@@ -36,6 +37,14 @@ class MemoryLedger(MemoryBatchStore):
     def glance(self, key: BatchKey) -> BatchRun | None:
         found = self.get([key])
         return found[0] if found else None
+
+    def hold(self, key: BatchKey, why: str) -> bool:
+        [run] = self.get([key])
+        if not run.is_open or run.wish != "run" or self.held:
+            return False
+        self.ask(key, "pause")
+        self.held = why
+        return True
 
     def is_complete(self, key: BatchKey) -> bool:
         [run] = self.get([key])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from rota.aws.batch.processor import Processor
 from rota.aws.batch.sending import SendingBatches
 from rota.aws.batch.settings import CORES, BatchSettings
 from rota.aws.batch.sweeper import Sweeper
+from rota.aws.batch_cost import MEMORY
 from rota.aws.dynamo.batches import DynamoBatches
 from rota.aws.engine import Parts
 from rota.aws.sessions import client
@@ -54,7 +56,8 @@ class BatchParts(NamedTuple):
         return Planner(self.ledger, self.post, self.parts.clock, Benches(app.tasks, app.batches), maps=maps)
 
     def processor(self, app: App) -> Processor:
-        return Processor(self.ledger, self.post, self.parts.clock, Benches(app.tasks, app.batches))
+        memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEMORY))
+        return Processor(self.ledger, self.post, self.parts.clock, Benches(app.tasks, app.batches), memory)
 
     def finalizer(self) -> Finalizer:
         return Finalizer(self.ledger, self.post, self.parts.clock, self._tell)

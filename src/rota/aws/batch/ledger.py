@@ -37,6 +37,8 @@ class Ledger(BatchStore, Protocol):
 
     def glance(self, key: BatchKey) -> BatchRun | None: ...
 
+    def hold(self, key: BatchKey, why: str) -> bool: ...
+
 
 def row_of(ledger: Ledger, key: BatchKey, number: int) -> ChunkRow | None:
     """What the ledger says of one chunk."""

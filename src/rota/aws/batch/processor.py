@@ -23,6 +23,8 @@ from rota.aws.batch.places import S3Places
 from rota.aws.batch.post import Post
 from rota.aws.batch.search import Search
 from rota.aws.batch.verdicts import decide_failed, said
+from rota.aws.batch_choice import overspent
+from rota.aws.batch_cost import MEMORY
 from rota.core.batch import BatchRun
 from rota.core.completion import Mark, verdict
 from rota.core.current import CURRENT, CurrentRun
@@ -66,13 +68,14 @@ class Visit(msgspec.Struct, frozen=True):
 
 
 class Processor:
-    """benches: opens source, sink and task."""
+    """benches: opens source, sink and task. memory: MB of the function."""
 
-    def __init__(self, ledger: Ledger, post: Post, clock: Clock, benches: Benches) -> None:
+    def __init__(self, ledger: Ledger, post: Post, clock: Clock, benches: Benches, memory: int = MEMORY) -> None:
         self._ledger = ledger
         self._post = post
         self._clock = clock
         self._benches = benches
+        self._memory = memory
         self._headers = Headers(ledger, clock)
         self._looked: dict[str, int] = {}
 
@@ -123,14 +126,18 @@ class Processor:
         return None
 
     def _judge(self, run: BatchRun) -> None:
-        """Look now and then whether too much has failed; whoever is asked then knows more."""
+        """Look now and then whether too much has failed, or was spent; whoever is asked to end it knows more."""
         now = self._clock.now()
         if self._looked.get(run.id, 0) > now:
             return
         self._looked = {id: until for id, until in self._looked.items() if until > now} | {run.id: now + _LOOK_AGAIN}
         counted = find(self._ledger, run.key)
-        if counted is not None and verdict(counted, counted.counts, now, complete=False) is not None:
+        if counted is None:
+            return
+        if verdict(counted, counted.counts, now, complete=False) is not None:
             self._post.finish(run.id)
+        elif (why := overspent(counted, now, self._memory)) and self._ledger.hold(run.key, why):
+            log.warning("%s: %s", run.id, why)
 
     # attempts
 

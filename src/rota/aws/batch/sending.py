@@ -7,17 +7,25 @@ sweeper finds what it left.
 from __future__ import annotations
 
 import builtins
+import logging
 from collections.abc import Callable, Sequence
+
+import msgspec
 
 from rota.aws.batch.ledger import Ledger
 from rota.aws.batch.messages import PlanMessage, Step
 from rota.aws.batch.post import Post
+from rota.aws.batch_choice import Choice, choose
+from rota.aws.batch_cost import Way
 from rota.core.batch import BatchKey, BatchRun, Wish
 from rota.core.chunk import Chunk
 from rota.core.completion import ChunkRow, FailureGroup, Mark, Verdict
+from rota.core.errors import InvalidError, SourceError
 from rota.core.run import Run
 from rota.ports.batches import BatchQuery, Finished, Which
 from rota.ports.clock import Clock
+
+log: logging.Logger = logging.getLogger("rota.batch")
 
 
 class SendingBatches:
@@ -32,14 +40,35 @@ class SendingBatches:
         self._look = look
 
     def accept(self, runs: Sequence[BatchRun]) -> builtins.list[BatchRun]:
-        for run in runs:
+        chosen = [self._chosen(run) for run in runs]
+        for run in chosen:
             self._post.check(run)
             self._look(run)
-        stored = self._ledger.accept(runs)
+        stored = self._ledger.accept(chosen)
         for run in stored:
             if run.state == "pending":
                 self._post.plan(PlanMessage(run.id))
         return stored
+
+    def choice(self, run: BatchRun) -> Choice:
+        """The topology that `auto` stands for in this batch run."""
+        refused: dict[Way, str] = {}
+        ways: tuple[Way, ...] = ("map", "pipeline")
+        for way in ways:
+            tried = msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, topology=way))
+            try:
+                self._post.check(tried)
+                self._look(tried)
+            except (InvalidError, SourceError) as error:
+                refused[way] = str(error)
+        return choose(run.spec, refused)
+
+    def _chosen(self, run: BatchRun) -> BatchRun:
+        if run.spec.topology != "auto":
+            return run
+        found = self.choice(run)
+        log.info("batch %s: %s", run.name, found.why)
+        return msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, topology=found.way))
 
     def ask(self, key: BatchKey, wish: Wish) -> BatchRun | None:
         asked = self._ledger.ask(key, wish)

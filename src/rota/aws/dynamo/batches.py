@@ -115,6 +115,11 @@ class DynamoBatches:
         """The batch run as it is now, but for totals, for one read unit: what became of chunks is not counted."""
         return self._index.glance(key)
 
+    def hold(self, key: BatchKey, why: str) -> bool:
+        """Pause a batch run and keep `why` as its error, until it is redriven or has ended; whether this call did. It
+        is held once: who resumes it knows."""
+        return self._states.hold(key, why)
+
     # the port
 
     def accept(self, runs: Sequence[BatchRun]) -> builtins.list[BatchRun]:

@@ -52,6 +52,14 @@ class States:
         answer = self._table.write(change(header_key(key), {"wish": wish}, when=when, values={"cancel": "cancel"}))
         return answer.done or (answer.item is not None and answer.item["state"] in ("pending", "running"))
 
+    def hold(self, key: BatchKey, why: str) -> bool:
+        """Pause a batch run that goes on, and say why; False if it was told something before."""
+        sets: dict[str, Value] = {"wish": "pause", "error": why}
+        untold = "(attribute_not_exists(#error) OR #error = :nothing)"
+        when = f"{_NOT_DECIDED} AND #wish = :run AND {untold}"
+        values = {"run": "run", "nothing": "", "pending": "pending", "running": "running"}
+        return self._table.write(change(header_key(key), sets, when=when, values=values)).done
+
     def finish(self, key: BatchKey, finished: Finished, notify: Sequence[Run]) -> bool:
         """As the port says. ExistsError if a run that notifies is open already."""
         sets: dict[str, Value] = {
