@@ -54,10 +54,11 @@ class _Server:
 
 
 class Session:
-    """A page under way."""
+    """A page under way. patience: seconds for a command."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, patience: float = PATIENCE) -> None:
         self._place = place
+        self._patience = patience
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ROTA_")}
         path = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
         self._environment = {**kept, "PATH": path, "COLUMNS": "120", "PYTHONUNBUFFERED": "1"}
@@ -104,7 +105,7 @@ class Session:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     text=True,
-                    timeout=PATIENCE,
+                    timeout=self._patience,
                     check=False,
                 )
             except subprocess.TimeoutExpired:
