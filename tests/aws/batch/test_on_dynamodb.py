@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.aws.batch.test_engine import check, shop
 from tests.aws.batch.world import World
+from tests.aws.dynamo.batching import LIFETIME
 
 from rota.aws.dynamo.batches import DynamoBatches
 from rota.aws.dynamo.runs import DynamoRuns
@@ -30,7 +31,7 @@ class OnDynamo(World):
         dynamodb = client("dynamodb")
         create_table(dynamodb, "batches")
         table = Table(dynamodb, "batches")
-        self.ledger: Any = DynamoBatches(table, DynamoRuns(table))
+        self.ledger: Any = DynamoBatches(table, DynamoRuns(table), LIFETIME)
         self.restart()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rota.aws.dynamo.batches import DynamoBatches
+from rota.aws.dynamo.lifetimes import DAY
 from rota.aws.dynamo.runs import DynamoRuns
 from rota.aws.dynamo.table import Table
 from rota.core.batch import BatchKey, BatchRun
@@ -15,13 +16,15 @@ from rota.core.receipt import Counts, Part
 from rota.testing.conformance.batches import BATCH
 from rota.testing.conformance.values import T0
 
+LIFETIME = 100 * 365 * DAY
+"""The suite's batch runs are of a certain year; they are not to expire once it is over."""
 ORIGIN = Origin("s3://orders-of-a-shop/2026/11/21/orders.jsonl", '"9bb58f26192e4ba00f01e2e7b136bbd8"', 123_456_789_012)
 SIGNATURES = (Signature("ValueError", "shop.py:12 in enrich"), Signature("msgspec.ValidationError", "", "price"))
 
 
 def store_of(client: Any, name: str) -> DynamoBatches:
     table = Table(client, name, sleep=lambda _seconds: None)
-    return DynamoBatches(table, DynamoRuns(table))
+    return DynamoBatches(table, DynamoRuns(table), LIFETIME)
 
 
 def started(batches: DynamoBatches, name: str = "orders", at: int = T0) -> BatchKey:

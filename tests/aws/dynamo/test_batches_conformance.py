@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from tests.aws.dynamo.batching import LIFETIME
 
 from rota.aws.dynamo.batches import DynamoBatches
 from rota.aws.dynamo.runs import DynamoRuns
@@ -24,7 +25,7 @@ class BatchStores:
 @pytest.fixture
 def stores(table: Table) -> BatchStores:
     runs = DynamoRuns(table)
-    return BatchStores(runs, DynamoBatches(table, runs))
+    return BatchStores(runs, DynamoBatches(table, runs, LIFETIME))
 
 
 class TestBatchRuns(BatchRuns): ...
