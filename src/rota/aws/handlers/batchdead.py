@@ -21,8 +21,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Deal with the messages of an SQS event; answers those that must come again."""
 
     def deal(body: str, visit: Visit) -> object:
-        # What is held back on a dead queue waits for its visibility timeout.
-        return dead().handle(body, Visit(visit.received, visit.left, lambda _: None))
+        return dead().handle(body, visit)
 
     return dealt(event, context, "", deal)
 
