@@ -35,4 +35,4 @@ def declare(source: object, **more: Any) -> None:
     """Declare the batch of a test."""
     app.batches.pop("prices", None)
     options = {"sink": "s3://shop-bucket/out/{run}/", "chunk_items": 100, "concurrency": 4, "topology": "map"}
-    app.batch("prices", source=source, task=price, **{**options, **more})  # type: ignore[arg-type]
+    app.batch("prices", source=source, task=price, **{**options, **more})

@@ -193,7 +193,11 @@ def test_what_cannot_work_is_refused_before_anything_is_stored(
     stack.put("in/long.json", json.dumps(["x" * 300_000]).encode())
     stack.put("in/wide.csv", ",".join(f"column{at}" for at in range(2_000)).encode() + b"\n")
     with pytest.raises((InvalidError, SourceError)) as refused:
-        map_shop.declare(source, **options)
-        stack.client.start("prices")
+        _started(stack, source, options)
     assert said in str(refused.value)
     assert stack.client.list() == []
+
+
+def _started(stack: MapStack, source: str, options: dict[str, Any]) -> None:
+    map_shop.declare(source, **options)
+    stack.client.start("prices")
