@@ -30,9 +30,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Deal with the messages of an SQS event; answers those that must come again."""
 
     def deal(body: str, visit: Visit) -> None:
-        # What is held back on a dead queue waits for its visibility timeout.
-        patient = Visit(visit.received, visit.left, lambda _: None)
-        dead().handle(body, f"{context.aws_request_id}-dead", patient)
+        dead().handle(body, f"{context.aws_request_id}-dead", visit)
 
     return dealt(event, context, "", deal)
 
