@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,13 @@ def double(item: dict[str, Any]) -> dict[str, int]:
     if item["bad"]:
         raise ValueError("it is bad")
     return {"number": item["number"], "doubled": 2 * item["number"]}
+
+
+@app.task
+def fragile(item: dict[str, int]) -> int:
+    if item["number"] == 3:
+        os._exit(9)
+    return item["number"]
 
 
 @app.task
@@ -37,4 +45,5 @@ app.batch(
     notify=["queue:events"],
 )
 app.batch("half", source=numbers, task=half, sink="out/", chunk_items=20, concurrency=2, notify=["queue:events"])
+app.batch("fragile", source=numbers, task=fragile, sink="out/", chunk_items=2, concurrency=2, tolerated_failures=1)
 app.schedule("halving", rota.Cron("0 0 0 1 1 ?"), "batch:half", payload={"items": 70})

@@ -111,3 +111,16 @@ def test_a_schedule_starts_a_generator_s_batch(client: Client, stack: Stack, aws
     assert run.cause.startswith("halving@")
     assert results(client, run) == [it / 2 for it in range(70)]
     assert client.batches.verify(run.id) == []
+
+
+@pytest.mark.slow
+def test_an_item_that_kills_its_function_is_found(client: Client, stack: Stack, aws: Emulator) -> None:
+    url = stack.outputs["BatchQueueUrl"]
+    # Six timeouts are longer than a test should wait for the first death.
+    boto3.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "2"})
+    run = ended(client, client.batches.start("fragile", payload={"items": 5}).id, aws)
+    assert (run.state, run.counts.items, run.counts.failed, run.error) == ("succeeded", 5, 1, "")
+    assert results(client, run) == [0, 1, 2, 4]
+    [dead] = client.batches.dead_letters(run.id)
+    assert (dead.item, dead.failure.type) == ({"number": 3}, "rota.WorkerDied")
+    assert client.batches.verify(run.id) == []
