@@ -33,6 +33,7 @@ class PipeWorld(World):
     buried: list[Buried] = field(default_factory=list)
     kept: list[dict[str, Any]] = field(default_factory=list)
     attempts: int = 0
+    chunks: str = CHUNKS
 
     def restart(self) -> None:
         super().restart()
