@@ -1,4 +1,4 @@
-"""Orders of a JSON file in S3, each priced in euros, at most ten chunks at once, by a Distributed Map of Step Functions.
+"""Orders of a JSON file in S3, each priced in euros, ten chunks at once, by a Distributed Map of Step Functions.
 
 Half of the orders may fail. If more do, the batch run has failed, and the queue `map-failures` is told why.
 """

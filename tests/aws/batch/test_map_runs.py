@@ -11,6 +11,7 @@ import pytest
 from tests.aws.batch import map_shop
 from tests.aws.batch.map_stack import BUCKET, MapStack
 
+from rota.aws.batch.messages import PlanMessage
 from rota.core.errors import InvalidError, SourceError
 from rota.core.receipt import Counts
 from rota.testing.emulator import Emulator
@@ -170,6 +171,19 @@ def test_a_batch_run_that_is_cancelled_stops_its_execution(stack: MapStack) -> N
     stack.turn()
     assert stack.client.get(run.id).state == "cancelled"
     assert [it["status"] for it in stack.executions()] == ["ABORTED"]
+
+
+def test_an_execution_that_somebody_stopped_does_not_leave_its_batch_run_open(stack: MapStack) -> None:
+    given = [{**it, "waits": 0.5} for it in items(200, 0)]
+    map_shop.declare(stack.put("in/items.json", json.dumps(given).encode()), chunk_items=1)
+    run = stack.client.start("prices")
+    stack.turn()
+    [execution] = stack.executions()
+    stack.states.stop_execution(executionArn=execution["executionArn"])
+    stack.batches.post.plan(PlanMessage(run.id, "open", "sweep"))
+    stack.turn()
+    ended = stack.client.get(run.id)
+    assert (ended.state, ended.error) == ("failed", "its execution ended as ABORTED and left it unfinished")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from rota.targets.stepfunctions import execution_arn
 
 _LONGEST = 80
 _GONE = ("ExecutionDoesNotExist",)
+_GOING = ("RUNNING", "PENDING_REDRIVE")
 
 
 def execution_name(run: BatchRun) -> str:
@@ -34,15 +35,17 @@ class MapStarter:
         self._client = client
         self._machine = machine
 
-    def follow(self, run: BatchRun) -> None:
-        """Do what the state of the batch run asks for. A pause is honoured by the children."""
+    def follow(self, run: BatchRun) -> str:
+        """Do what the state of the batch run asks for; how its execution has ended, if it has. A pause is honoured by
+        the children."""
         if not run.is_open or run.wish == "cancel":
             self.stop(run)
         elif run.state != "finishing" and run.wish == "run":
-            self.start(run)
+            return self.start(run)
+        return ""
 
     def start(self, run: BatchRun) -> str:
-        """Have the batch run carried out at its present revision; answers the ARN of the execution."""
+        """Have the batch run carried out at its present revision; answers how the execution ended if it has already."""
         name = execution_name(run)
         given = msgspec.json.encode({"run": run.id, "revision": run.revision}).decode()
         with translating("states", batch_run=run.id):
@@ -51,7 +54,10 @@ class MapStarter:
             except ClientError as error:
                 if code_of(error) != "ExecutionAlreadyExists":
                     raise
-        return execution_arn(self._machine, name)
+            else:
+                return ""
+            found = self._client.describe_execution(executionArn=execution_arn(self._machine, name))
+        return "" if found["status"] in _GOING else str(found["status"])
 
     def stop(self, run: BatchRun) -> None:
         """Begin no further child, and end those in hand. Nothing happens if the execution is over."""

@@ -91,7 +91,9 @@ class Planner:
     def _take(self, message: PlanMessage, received: int, left: Callable[[], int]) -> None:
         run = self._headers.fresh(message.key)
         if run is not None and run.spec.topology == "map" and self._maps is not None:
-            self._maps.follow(run)
+            ended = self._maps.follow(run)
+            if ended:
+                decide_failed(self._ledger, self._post, run, f"its execution ended as {ended} and left it unfinished")
         if run is None or not run.is_open:
             return
         if run.state == "finishing" or run.wish == "cancel":
