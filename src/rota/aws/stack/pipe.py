@@ -22,7 +22,8 @@ PIPELINE_QUEUES: tuple[tuple[str, str | None], ...] = (
     ("PipelineDeadQueue", None),
 )
 """FIFO queues, each with its dead-letter queue."""
-_SCHEDULED = "HasPipelineSchedule"
+SCHEDULED = "HasPipelineSchedule"
+"""The condition that no stack without pipelines has."""
 
 _FUNCTIONS: tuple[Function, ...] = (
     Function(
@@ -124,7 +125,7 @@ def pipe_resources(plan: StackPlan, machine_statements: list[Json]) -> Json:
         },
         "PipelineRulePermission": {
             "Type": "AWS::Lambda::Permission",
-            "Condition": _SCHEDULED,
+            "Condition": SCHEDULED,
             "Properties": {
                 "Action": "lambda:InvokeFunction",
                 "FunctionName": ref("PipeReader"),
@@ -138,7 +139,7 @@ def pipe_resources(plan: StackPlan, machine_statements: list[Json]) -> Json:
 
 def pipe_rules(plan: StackPlan) -> list[Any]:
     """The ARNs of the rules, which send to FailureQueue what does not get through."""
-    return [only_if(_SCHEDULED, arn(_rule_name(number))) for number in range(len(plan.pipelines))]
+    return [only_if(SCHEDULED, arn(_rule_name(number))) for number in range(len(plan.pipelines))]
 
 
 def _rule_name(number: int) -> str:
@@ -183,7 +184,7 @@ def _machine_role(statements: list[Json]) -> Json:
 def _rule(batch: str) -> Json:
     return {
         "Type": "AWS::Events::Rule",
-        "Condition": _SCHEDULED,
+        "Condition": SCHEDULED,
         "Properties": {
             "Description": {"Fn::Sub": f"Starts the pipeline {batch} of ${{AWS::StackName}}"},
             "ScheduleExpression": ref("PipelineSchedule"),

@@ -15,7 +15,7 @@ from rota.aws.stack.batches import batch_outputs
 from rota.aws.stack.functions import functions, queue_prefix
 from rota.aws.stack.map import map_outputs, map_resources
 from rota.aws.stack.parameters import conditions, declared_parameters, looked_up, mappings
-from rota.aws.stack.pipe import pipe_outputs, pipe_resources
+from rota.aws.stack.pipe import SCHEDULED, pipe_outputs, pipe_resources
 from rota.aws.stack.plan import DATA, StackPlan
 from rota.aws.stack.statements import check_length, queue_resource, statements
 from rota.aws.stack.storage import storage
@@ -34,7 +34,7 @@ def build_template(plan: StackPlan) -> Json:
         "Metadata": {"AWS::ServerlessRepo::Application": _repository_entry(plan)},
         "Parameters": declared_parameters(),
         "Mappings": mappings(),
-        "Conditions": conditions(),
+        "Conditions": {name: it for name, it in conditions().items() if plan.pipelines or name != SCHEDULED},
         "Resources": {
             **storage(plan),
             **functions(plan),
