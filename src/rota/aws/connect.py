@@ -10,16 +10,38 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rota.app import App
 from rota.aws.batch.assembly import batch_parts
 from rota.aws.batch.settings import BatchSettings
+from rota.aws.batch_choice import Choice
 from rota.aws.engine import parts_of
 from rota.aws.sessions import client, code_of, translated
 from rota.aws.settings import StackSettings
 from rota.aws.stack_client import client_of
 from rota.client import Client
+from rota.core.batch import BatchRun
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
 
 
 def connect_url(url: str, app: App | None, settings: Mapping[str, str], actor: str) -> Client:
     """A client of the stack that `aws://STACK?region=...&endpoint_url=...` names. settings: win over the URL's."""
+    stack, options = _split(url, settings)
+    return connect_stack(stack, app, **options, actor=actor)
+
+
+def choice_of(url: str, run: BatchRun) -> Choice:
+    """The topology that `auto` stands for in a batch run on the stack of `url`, and why."""
+    stack, options = _split(url, {})
+    outputs = stack_outputs(stack, **options)
+    found = BatchSettings.from_outputs(outputs)
+    if found is None:
+        raise InvalidError("url", url, "a stack whose app declares batches")
+    parts = parts_of(
+        StackSettings.from_outputs(stack, outputs),
+        options.get("region") or outputs.get("Region"),
+        options.get("endpoint_url"),
+    )
+    return batch_parts(parts, found).looking_store.choice(run)
+
+
+def _split(url: str, settings: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     stack, _, query = url.removeprefix("aws://").partition("?")
     if not stack or "/" in stack:
         raise InvalidError("url", url, "aws://STACK, with ?region=... and endpoint_url=... where needed")
@@ -27,7 +49,7 @@ def connect_url(url: str, app: App | None, settings: Mapping[str, str], actor: s
     for name in options:
         if name not in ("region", "endpoint_url"):
             raise InvalidError("setting", name, "region or endpoint_url where the URL is aws://STACK")
-    return connect_stack(stack, app, **options, actor=actor)
+    return stack, options
 
 
 def connect_stack(

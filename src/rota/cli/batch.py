@@ -1,8 +1,7 @@
 """rota batch: start batches, follow them, see what failed and run it again.
 
-A server that has the file carries batch runs out. Where none has, `start`, `resume` and `redrive` do it themselves,
-in the
-foreground; what Ctrl-C cuts off is continued by `resume`, or by the next server.
+A server that has the file carries batch runs out. Where none has, `start`, `resume` and `redrive` do it themselves, in
+the foreground; what Ctrl-C cuts off is continued by `resume`, or by the next server.
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ import typer
 
 from rota import wiring
 from rota.app import App
-from rota.cli.batch_shapes import amount, batch_shape, dead_shape, estimate_fields, group_shape, size
+from rota.cli.batch_ahead import print_plan, print_sample, settle_topology
+from rota.cli.batch_shapes import amount, batch_shape, dead_shape, group_shape, size
 from rota.cli.batch_watch import FAR_LOOK, LOOK, follow
 from rota.cli.definition import given
 from rota.cli.options import Json, Limit, Url, json_value
@@ -81,14 +81,17 @@ def start(
         topology=topology,
         max_cost=max_cost,
     )
+    far = url.startswith("aws://")
     if sample is not None or dry_run:
         with wiring.connect(url, loaded) as client:
             prepared = client.batches.prepare(batch, **options)
         if sample is not None:
-            _print_sample(prepared, loaded, sample, json)
+            print_sample(prepared, loaded, sample, json=json, far=far)
         else:
-            _print_plan(prepared, loaded, json)
+            print_plan(prepared, loaded, json=json, far=far)
         return
+    if far:
+        settle_topology(url, loaded, batch, options)
     _carry_out(url, loaded, lambda client: client.batches.start(batch, **options), detach, json)
 
 
@@ -97,38 +100,6 @@ def _loaded(app: str | None) -> App:
     if found is None:
         raise InvalidError("app", None, "a module that declares the batch: --app shop.py, or ROTA_APP")
     return found
-
-
-def _print_sample(run: BatchRun, app: App, items: int, json: bool) -> None:
-    if items < 1:
-        raise InvalidError("sample", items, "a whole number from 1 up")
-    with redirect_stdout(sys.stderr):
-        found = wiring.sample_batch(run, app, items)
-    if json:
-        print_json(found)
-    else:
-        print_fields(estimate_fields(found))
-
-
-def _print_plan(run: BatchRun, app: App, json: bool) -> None:
-    plan = wiring.plan_batch(run, app)
-    if json:
-        print_json({"plan": msgspec.to_builtins(plan), "run": batch_shape(run)})
-        return
-    more = "" if plan.complete else " or more"
-    print_fields(
-        [
-            ("batch", run.name),
-            ("task", run.spec.task),
-            ("source", str(run.spec.source.get("path", run.spec.source.get("name", "")))),
-            ("size", f"{size(plan.size)} in {plan.origins} {'origin' if plan.origins == 1 else 'origins'}"),
-            ("items", "known when all is read" if plan.items is None else amount(plan.items)),
-            ("chunks", amount(plan.chunks) + more),
-            ("workers", str(run.spec.concurrency)),
-            ("tolerated", str(run.spec.tolerated)),
-            ("sink", str(run.spec.sink.get("path", run.spec.sink.get("table", "")))),
-        ]
-    )
 
 
 @contextmanager

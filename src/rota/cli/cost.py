@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from rota import wiring
+from rota.app import App
 from rota.aws.bill import Usage, by_service
 from rota.aws.firing_cost import KINDS, MONTH, TOGETHER, Assumed, Kind, firing, kind_of, standing
 from rota.aws.prices import AS_OF, EVENTBRIDGE_SCHEDULER, REGION
+from rota.cli.batch_dollars import Bills, million_items, print_million_items
 from rota.cli.options import Json
 from rota.cli.output import note, print_json, print_table
 from rota.core.schedule import Schedule
@@ -18,26 +20,43 @@ from rota.loading import load_app
 
 _MILLION = 1_000_000
 _DAY = 86_400_000
+_PRICES = {"region": REGION, "as_of": AS_OF}
 
 Module = Annotated[
     str | None, typer.Argument(metavar="[MODULE]", help="An app, such as shop.py: what its schedules cost a month.")
 ]
 Memory = Annotated[int, typer.Option("--memory", min=128, max=10240, help="MB of the functions.")]
 TargetTime = Annotated[float, typer.Option("--target-ms", min=0, help="Milliseconds that a target takes to answer.")]
+Batches = Annotated[bool, typer.Option("--batch", help="What a million items of a batch cost, by topology.")]
 
 
-def cost(module: Module = None, memory: Memory = 512, target_ms: TargetTime = 0.0, json: Json = False) -> None:
-    """What a million firings cost on AWS; with an app, also what its schedules cost a month.
+def cost(
+    module: Module = None,
+    memory: Memory = 512,
+    target_ms: TargetTime = 0.0,
+    batch: Batches = False,
+    json: Json = False,
+) -> None:
+    """What a million firings cost on AWS; with an app, also what its schedules cost a month, and its batches for a
+    million items.
 
     By the list prices of us-east-1, without free tiers, and without what the targets themselves cost."""
+    if batch and module is None:
+        _batches(million_items(None, memory), json)
+        return
+    app = None if module is None else load_app(module)
+    items = {} if app is None else million_items(app, memory)
+    if batch:
+        _batches(items, json)
+        return
     kinds = {
         kind: [firing(kind, Assumed(together, memory, target_ms)).times(_MILLION) for together in (1, TOGETHER)]
         for kind in KINDS
     }
     idle = standing(memory=memory)
-    monthly = {} if module is None else _monthly(module, memory, target_ms)
+    monthly = {} if app is None else _monthly(app, memory, target_ms)
     if json:
-        _print_json(kinds, idle, monthly)
+        _print_json(kinds, idle, monthly, items)
         return
     rows: list[tuple[list[str], float, Usage | None]] = []
     for kind, both in kinds.items():
@@ -53,7 +72,17 @@ def cost(module: Module = None, memory: Memory = 512, target_ms: TargetTime = 0.
         whole = sum((usage for _, usage in monthly.values()), idle)
         rows.append((["all", ""], whole.dollars, whole))
     _print_bill([f"dollars for {MONTH:g} days", "firings"], rows)
+    if items:
+        print_million_items(items)
     note(f"rota: list prices of {REGION} as of {AS_OF}, no free tiers; what targets cost comes in addition")
+
+
+def _batches(items: Bills, json: bool) -> None:
+    if json:
+        print_json({"prices": _PRICES, "million_items": _bills(items)})
+    else:
+        print_million_items(items)
+        note(f"rota: list prices of {REGION} as of {AS_OF}, no free tiers; what tasks do comes in addition")
 
 
 def _print_bill(headers: list[str], rows: Sequence[tuple[list[str], float, Usage | None]]) -> None:
@@ -67,9 +96,8 @@ def _print_bill(headers: list[str], rows: Sequence[tuple[list[str], float, Usage
     print_table([*headers, "all", *services], shown)
 
 
-def _monthly(module: str, memory: int, target_ms: float) -> dict[str, tuple[int, Usage]]:
+def _monthly(app: App, memory: int, target_ms: float) -> dict[str, tuple[int, Usage]]:
     """Firings of each schedule over the next days, and what they use."""
-    app = load_app(module)
     now = wiring.clock().now()
     found = {}
     for schedule in app.schedules.values():
@@ -84,17 +112,25 @@ def _firings(schedule: Schedule, now: int) -> int:
     return count if schedule.max_executions is None else min(count, schedule.max_executions)
 
 
-def _print_json(kinds: Mapping[Kind, Sequence[Usage]], idle: Usage, monthly: Mapping[str, tuple[int, Usage]]) -> None:
-    def bill(usage: Usage) -> dict[str, object]:
-        return {"dollars": usage.dollars, "lines": [line._asdict() for line in usage.lines()]}
-
+def _print_json(
+    kinds: Mapping[Kind, Sequence[Usage]], idle: Usage, monthly: Mapping[str, tuple[int, Usage]], items: Bills
+) -> None:
     print_json(
         {
-            "prices": {"region": REGION, "as_of": AS_OF},
+            "prices": _PRICES,
             "million_firings": {
-                kind: {"one_by_one": bill(both[0]), "ten_together": bill(both[1])} for kind, both in kinds.items()
+                kind: {"one_by_one": _bill(both[0]), "ten_together": _bill(both[1])} for kind, both in kinds.items()
             },
-            "stack_month": bill(idle),
-            "schedules_month": {name: {"firings": count, **bill(usage)} for name, (count, usage) in monthly.items()},
+            "stack_month": _bill(idle),
+            "schedules_month": {name: {"firings": count, **_bill(usage)} for name, (count, usage) in monthly.items()},
+            "million_items": _bills(items),
         }
     )
+
+
+def _bill(usage: Usage) -> dict[str, object]:
+    return {"dollars": usage.dollars, "lines": [line._asdict() for line in usage.lines()]}
+
+
+def _bills(items: Bills) -> dict[str, object]:
+    return {name: {way: _bill(usage) for way, usage in ways.items()} for name, ways in items.items()}

@@ -19,6 +19,7 @@ import msgspec
 
 from rota.aws.batch.benches import Bench, Benches
 from rota.aws.batch.ledger import Headers, Ledger, row_of
+from rota.aws.batch_choice import overspent
 from rota.connectors.s3 import key_pattern
 from rota.connectors.stored import open_stored_source
 from rota.core.batch import BatchRun, filled
@@ -27,6 +28,7 @@ from rota.core.chunk import Chunk, ChunkSize, Origin
 from rota.core.completion import FailureCount, Mark, verdict
 from rota.core.current import CURRENT, CurrentRun
 from rota.core.errors import SourceError
+from rota.core.receipt import Counts
 from rota.ports.clock import Clock
 from rota.processing.chunk_work import ChunkWork
 from rota.processing.jobs import Job
@@ -126,6 +128,7 @@ class MapWorker:
         run = self._going(batch.shared)
         if run is None:
             return _encoded(Answer([], len(batch.items)))
+        self._check_spending(run, batch)
         bench = self._benches.bench(run)
         token = CURRENT.set(CurrentRun(run.name, run.created, 1, _Signal()))
         try:
@@ -145,6 +148,18 @@ class MapWorker:
         if run.wish == "pause":
             raise PausedError(f"batch run {run.id} is paused")
         return run
+
+    def _check_spending(self, run: BatchRun, batch: Batched) -> None:
+        """PausedError if more than `max_cost` is spent. Nothing is marked before the end; but children begin in the
+        order of the source, so the place of this one tells how far it is."""
+        if run.spec.max_cost is None:
+            return
+        behind, lanes = batch.items[-1].i + 1, run.spec.concurrency
+        done = max(1, behind // len(batch.items))
+        counted = msgspec.structs.replace(run, planned=max(done, lanes), done=done, counts=Counts(behind, behind))
+        why = overspent(counted, self._clock.now())
+        if why and self._ledger.hold(run.key, why):
+            raise PausedError(why)
 
     def _marks(self, run: BatchRun, bench: Bench, batch: Batched) -> Iterator[Mark]:
         if batch.shared.reader == "jobs":
