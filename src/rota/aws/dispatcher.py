@@ -58,6 +58,7 @@ MARGIN = 10_000
 """Milliseconds beyond a function's time until its attempt counts as interrupted: clocks differ."""
 TRIES = 8
 STUCK = 60_000
+_REMEMBERED = 10_000
 
 
 class Delivered(NamedTuple):
@@ -103,6 +104,7 @@ class Dispatcher:
         self._threads = threads
         self._sleep = sleep
         self._pool: ThreadPoolExecutor | None = None
+        self._looked: dict[str, int] = {}
 
     def handle(self, messages: Sequence[Delivered], left: Callable[[], int]) -> list[str]:
         """Deal with these messages; answers the ids of those that must come again. left: milliseconds that this
@@ -155,7 +157,7 @@ class Dispatcher:
         accepted = [run for it in changes for run in it.runs if not run.held and run.key not in it.cancel]
         first = next((run for run in accepted if run.due <= now + SOON), None)
         self._handover.arrived([run for run in accepted if run is not first], now)
-        if again or not changes:
+        if again or (not changes and self._has_not_looked(message.id, now)):
             self._look_after(message.id, visit, now)
         elif any(row.reason == "overlap" for it in changes for row in it.ticks):
             self._look_after(message.id, visit, now, stuck=now - STUCK)
@@ -184,6 +186,17 @@ class Dispatcher:
         raise ConflictError(
             f"schedule {message.id!r} was changed by others {TRIES} times in a row", schedule=message.id
         )
+
+    def _has_not_looked(self, schedule_id: str, now: int) -> bool:
+        """Whether this process has not looked after a schedule for a while. With a backlog there are many ticks that
+        others decided already; if each sent all open runs once more, the backlog would grow faster than it is worked
+        off."""
+        if now < self._looked.get(schedule_id, 0) + STUCK:
+            return False
+        if len(self._looked) >= _REMEMBERED:
+            self._looked.clear()
+        self._looked[schedule_id] = now
+        return True
 
     def _look_after(self, schedule_id: str, visit: _Visit, now: int, stuck: int | None = None) -> None:
         """See to the open runs of a schedule: one may be left of a function that died. stuck: only those pending that
