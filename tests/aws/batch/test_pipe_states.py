@@ -120,3 +120,5 @@ def test_a_chunk_whose_workflow_never_ends_is_counted_and_kept(tmp_path: Path) -
     [kept] = world.kept
     assert (kept["batch_run"], kept["chunk"]["number"]) == (key.id, 2)
     assert kept["error"].startswith("rota.Undelivered")
+    [group, _] = world.ledger.failures(key)
+    assert (group.count, group.message) == (10, kept["error"])

@@ -48,7 +48,7 @@ class PipeDead:
         if visit.received == 1:
             self._keep({"batch_run": message.run, "chunk": msgspec.to_builtins(message.job.chunk), "error": why})
         try:
-            passed = self._processor.bury(message, token, visit)
+            passed = self._processor.bury(message, token, visit, why)
             if passed is not None:
                 self._writer.write(message, passed)
         except (TransientError, StoreError):

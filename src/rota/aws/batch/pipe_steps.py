@@ -52,10 +52,10 @@ class PipeProcessor(Processor):
             raise TransientError(f"chunk {message.job.chunk.number} of {message.run} could not be read")
         return self._passed
 
-    def bury(self, message: ChunkMessage, token: str, visit: Visit) -> str | None:
-        """As `process`, with all items of the job dead letters."""
+    def bury(self, message: ChunkMessage, token: str, visit: Visit, why: str) -> str | None:
+        """As `process`, with all items of the job dead letters, which say why."""
         self._begin(token)
-        if not self.give_up(message, visit):
+        if not self.give_up(message, visit, why):
             raise TransientError(f"chunk {message.job.chunk.number} of {message.run} could not be read")
         return self._passed
 

@@ -91,14 +91,14 @@ class Processor:
         before, done = self._before(run, message, visit)
         return done or self._attempt(run, message, before, visit)
 
-    def give_up(self, message: ChunkMessage, visit: Visit) -> bool:
+    def give_up(self, message: ChunkMessage, visit: Visit, why: str = UNDELIVERED) -> bool:
         """The message was received too often: all items of its job are dead letters. False if that must be tried
         again."""
         run = self._headers.fresh(message.key)
         if run is None or run.state not in ("pending", "running"):
             return True
         before, done = self._before(run, message, Visit(2, visit.left, visit.hold))
-        return done or self._attempt(run, message, before, visit, giving_up=True)
+        return done or self._attempt(run, message, before, visit, giving_up=why)
 
     def _before(self, run: BatchRun, message: ChunkMessage, visit: Visit) -> tuple[Mark | None, bool]:
         """What stands of the chunk, and whether the job is done; looked up where it may be."""
@@ -142,7 +142,7 @@ class Processor:
     # attempts
 
     def _attempt(
-        self, run: BatchRun, message: ChunkMessage, before: Mark | None, visit: Visit, *, giving_up: bool = False
+        self, run: BatchRun, message: ChunkMessage, before: Mark | None, visit: Visit, *, giving_up: str = ""
     ) -> bool:
         job = message.job
         try:
@@ -155,7 +155,7 @@ class Processor:
                 before = kept
             report: Report | None
             if giving_up:
-                report = _given_up(ChunkWork(bench.source, bench.sink, bench.calls, places), job)
+                report = _given_up(ChunkWork(bench.source, bench.sink, bench.calls, places), job, giving_up)
             else:
                 report = self._report(run, message, bench, places, visit)
         except (Exception, SystemExit, OverMemoryError) as error:  # noqa: BLE001 whatever it is, it is judged
@@ -242,10 +242,10 @@ class Processor:
         return kept.mark if kept is not None and kept.token == message.token else None
 
 
-def _given_up(work: ChunkWork, job: Job) -> Report:
+def _given_up(work: ChunkWork, job: Job, why: str) -> Report:
     """The report of a job none of whose items is attempted any more."""
     items = work.do(msgspec.structs.replace(job, kind="count")).counts.items
-    return work.do(msgspec.structs.replace(job, kind="assemble", killers=tuple(range(items)), died=UNDELIVERED))
+    return work.do(msgspec.structs.replace(job, kind="assemble", killers=tuple(range(items)), died=why))
 
 
 def _paced(job: Job, run: BatchRun) -> Job:
