@@ -21,7 +21,7 @@ import msgspec
 from rota.aws.batch.benches import places_of
 from rota.aws.batch.finalizer import Finalizer
 from rota.aws.batch.ledger import Ledger, find, row_of
-from rota.aws.batch.map_plan import Prepared, changed, check_map, nothing, prepared
+from rota.aws.batch.map_plan import EARLY, Prepared, changed, check_map, nothing, prepared
 from rota.aws.batch.map_results import Failed, Results
 from rota.aws.batch.map_work import BESIDE, stretches
 from rota.aws.batch.messages import FinishMessage, encode_batch_message
@@ -40,7 +40,6 @@ from rota.service.batches import batch_key
 log: logging.Logger = logging.getLogger("rota.batch")
 RESERVE = 30_000
 """Milliseconds of a function's time that are left when the next one takes over."""
-EARLY = "a map run that ended early cannot be taken up again: start a new batch run, or use the topology queue"
 _PAGE = 1000
 _MARKS = 100
 _THREADS = 16

@@ -32,6 +32,7 @@ _WRAPPED = 64
 """Bytes by which an item grows in the batch that it travels in."""
 _UNLIMITED = 1_000_000_000
 _MAGIC = "*?["
+EARLY = "a map run that ended early cannot be taken up again: start a new batch run, or use the topology queue"
 _QUEUE = 'or give topology="queue", which reads everything'
 _FORMS: dict[str, Reader] = {"json_array": "json", "jsonl": "lines", "csv": "csv", "parquet": "parquet"}
 

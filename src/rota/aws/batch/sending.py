@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from rota.aws.batch.ledger import Ledger
+from rota.aws.batch.map_plan import EARLY
 from rota.aws.batch.messages import PlanMessage, Step
 from rota.aws.batch.post import Post
 from rota.aws.batch_choice import Choice, choose
@@ -20,7 +21,7 @@ from rota.aws.batch_cost import Way
 from rota.core.batch import BatchKey, BatchRun, Wish
 from rota.core.chunk import Chunk
 from rota.core.completion import ChunkRow, FailureGroup, Mark, Verdict
-from rota.core.errors import InvalidError, SourceError
+from rota.core.errors import ConflictError, InvalidError, SourceError
 from rota.core.run import Run
 from rota.ports.batches import BatchQuery, Finished, Which
 from rota.ports.clock import Clock
@@ -82,6 +83,9 @@ class SendingBatches:
         return asked
 
     def redrive(self, key: BatchKey, groups: Sequence[str]) -> BatchRun | None:
+        for run in self._ledger.get([key]):
+            if run.spec.topology == "map" and not run.is_open and run.sealed is None:
+                raise ConflictError(EARLY, batch_run=run.id)
         again = self._ledger.redrive(key, groups)
         if again is not None:
             self._post.plan(PlanMessage(again.id, wave=f"redrive-{again.revision}"))
