@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 from tests.aws.batch.pipe_world import PipeWorld
-from tests.aws.batch.test_engine import shop
-from tests.aws.batch.world import client_error
+from tests.aws.batch.test_engine import check, shop
+from tests.aws.batch.world import PLAN, client_error
 
 from rota.aws.batch.messages import ChunkMessage, FinishMessage, encode_batch_message
 from rota.aws.batch.pipe_messages import LARGEST_STATE, Execution, buried_of, encode_execution, step_of
@@ -122,3 +122,13 @@ def test_a_chunk_whose_workflow_never_ends_is_counted_and_kept(tmp_path: Path) -
     assert kept["error"].startswith("rota.Undelivered")
     [group, _] = world.ledger.failures(key)
     assert (group.count, group.message) == (10, kept["error"])
+
+
+def test_items_that_wait_are_not_lost_when_nobody_can_send_them_on(tmp_path: Path) -> None:
+    world = PipeWorld(shop(tmp_path, 60), tmp_path)
+    key = world.start("double", topology="pipeline")
+    while not (late := [it for it in world.sqs.held[PLAN] if '"kind":"later"' in it.body]):
+        world.step()
+    for held in late:
+        held.received = 10
+    check(world, world.until_ended(key), 60)

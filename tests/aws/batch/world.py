@@ -34,7 +34,7 @@ from rota.testing.sqs import FakeSqs, Held
 
 BASE = "https://sqs.us-east-1.amazonaws.com/123456789012"
 CHUNKS, PLAN, FINALIZE = f"{BASE}/shop-chunks.fifo", f"{BASE}/shop-plan", f"{BASE}/shop-finalize"
-SETTINGS = BatchSettings(chunks=CHUNKS, plan=PLAN, finalize=FINALIZE, bucket="shop")
+SETTINGS = BatchSettings(chunks=CHUNKS, plan=PLAN, finalize=FINALIZE, bucket="shop", pipeline=CHUNKS)
 VISIBILITY = 90_000
 LEFT = 60_000
 RECEIVED_AT_MOST = 10

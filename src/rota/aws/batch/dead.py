@@ -36,11 +36,19 @@ class BatchDead:
         if isinstance(message, ChunkMessage):
             return self._processor.give_up(message, visit)
         if isinstance(message, LaterMessage):
-            return self._processor.give_up(message.message, visit)
+            return self._late(message.message, visit)
         if isinstance(message, FinishMessage):
             self._finalizer.give_up(message)
             return True
         run = find(self._ledger, message.key)
         if run is not None and run.state in ("pending", "running"):
             decide_failed(self._ledger, self._post, run, UNPLANNED)
+        return True
+
+    def _late(self, message: ChunkMessage, visit: Visit) -> bool:
+        """A pipeline keeps results where its own functions alone find them, so it has to end the chunk itself."""
+        run = find(self._ledger, message.key)
+        if run is None or run.spec.topology != "pipeline":
+            return self._processor.give_up(message, visit)
+        self._post.chunks(run, [message])
         return True
