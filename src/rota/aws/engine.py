@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from boto3.session import Session
+
 from rota.aws.dynamo.far import DynamoFar
 from rota.aws.dynamo.runs import DynamoRuns
 from rota.aws.dynamo.schedules import DynamoSchedules
@@ -42,9 +44,9 @@ class Parts(NamedTuple):
 
 def parts_of(settings: StackSettings, region: str | None = None, endpoint_url: str | None = None) -> Parts:
     """The parts of the stack that `settings` name. InvalidError if nothing says which region is meant."""
-    clock = SystemClock()
-    table = Table(client("dynamodb", region, endpoint_url), settings.table)
-    sqs = client("sqs", region, endpoint_url)
+    clock, session = SystemClock(), Session()
+    table = Table(client("dynamodb", region, endpoint_url, session), settings.table)
+    sqs = client("sqs", region, endpoint_url, session)
     keep = settings.retention_days * _DAY
     far = DynamoFar(table)
     near = NearTier(sqs, clock)

@@ -29,8 +29,14 @@ _ACTION = re.compile(r"to perform: ([\w-]+:\w+)")
 _LONGEST_INVOCATION = 910
 
 
-def client(service: str, region: str | None = None, endpoint_url: str | None = None) -> Any:
-    """A boto3 client. region and endpoint_url: None means what the environment and the profile say.
+def client(
+    service: str,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+    session: boto3.session.Session | None = None,
+) -> Any:
+    """A boto3 client. region and endpoint_url: None means what the environment and the profile say. session: clients
+    that share one are made faster, for it reads the table of all endpoints once.
 
     InvalidError if nothing says which region is meant."""
     invokes = service == "lambda"
@@ -42,7 +48,8 @@ def client(service: str, region: str | None = None, endpoint_url: str | None = N
         tcp_keepalive=invokes,
     )
     try:
-        return boto3.session.Session().client(service, region_name=region, endpoint_url=endpoint_url, config=config)
+        made = session or boto3.session.Session()
+        return made.client(service, region_name=region, endpoint_url=endpoint_url, config=config)
     except NoRegionError:
         raise InvalidError("region", region, "the name of an AWS region, here or in AWS_DEFAULT_REGION") from None
     except (BotoCoreError, ValueError) as error:
