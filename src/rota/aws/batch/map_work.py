@@ -138,8 +138,12 @@ class MapWorker:
 
     def _going(self, shared: Shared) -> BatchRun | None:
         """The batch run if it goes on."""
-        run = self._headers.get(batch_key(shared.run))
-        if run is None or run.state not in ("pending", "running") or run.revision != shared.revision:
+        key = batch_key(shared.run)
+        run = self._headers.get(key)
+        if run is None or not _goes_on(run, shared):
+            # It may have been redriven a moment ago.
+            run = self._headers.fresh(key)
+        if run is None or not _goes_on(run, shared):
             return None
         found = verdict(run, run.counts, self._clock.now(), complete=False)
         if found is not None:
@@ -196,6 +200,10 @@ class MapWorker:
             raise SourceError(f"chunk {job.chunk.number} of batch run {run.id} has no mark")
         report = ChunkWork(bench.source, bench.sink, bench.calls, bench.places).do(_paced(run, job))
         return mark_of(job, report, before)
+
+
+def _goes_on(run: BatchRun, shared: Shared) -> bool:
+    return run.state in ("pending", "running") and run.revision == shared.revision
 
 
 def means(run: BatchRun, uri: str) -> bool:
