@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import json
 from typing import Any
 
@@ -158,3 +159,33 @@ def test_without_a_window_nothing_waits(aws: Emulator) -> None:
     found = batches(10, 0, ["a"])
     assert found == [["a"]]
     assert aws.counts()["internal.sqs.DeleteMessageBatch"].items == 1
+
+
+MEETING = """
+import boto3, json, os, time
+sqs = boto3.client("sqs")
+def handler(event, context):
+    [row] = event["Records"]
+    began = time.time()
+    time.sleep(0.5)
+    said = [row["attributes"]["MessageGroupId"], row["body"], began, time.time()]
+    sqs.send_message(QueueUrl=os.environ["TO"], MessageBody=json.dumps(said))
+"""
+
+
+def test_groups_of_a_fifo_queue_are_worked_on_at_the_same_time_and_each_in_order() -> None:
+    client, to = boto3.client("sqs"), queues.create("to")
+    url = queues.create("from.fifo", FifoQueue="true", ContentBasedDeduplication="true")
+    lambdas.create("meeting", MEETING, Environment={"Variables": {"TO": to}})
+    boto3.client("lambda").create_event_source_mapping(
+        EventSourceArn=queues.arn(url), FunctionName="meeting", BatchSize=1, ScalingConfig={"MaximumConcurrency": 4}
+    )
+    for number in range(4):
+        for group in "ab":
+            client.send_message(QueueUrl=url, MessageBody=f"{group}{number}", MessageGroupId=group)
+    found = sorted((json.loads(it["Body"]) for it in queues.receive(to, 8)), key=lambda it: it[2])
+    spans = {group: [it[1:] for it in found if it[0] == group] for group in "ab"}
+    for group, ran in spans.items():
+        assert [body for body, _, _ in ran] == [f"{group}{number}" for number in range(4)]
+        assert all(end <= begin for (_, _, end), (_, begin, _) in itertools.pairwise(ran))
+    assert any(a[1] < b[2] and b[1] < a[2] for a in spans["a"] for b in spans["b"])

@@ -1,5 +1,5 @@
-"""Event source mappings of queues: batches over 10 and batching windows, which stock ignores, and a count of the
-requests that AWS would bill for the polling.
+"""Event source mappings of queues: batches over 10, batching windows and groups of FIFO queues at the same time, all of
+which stock ignores, and a count of the requests that AWS would bill for the polling.
 
 AWS receives up to 10 messages a request and gathers batches from them. A batch goes to the function when it is full, or
 when the window is over that began with its first message. Here messages stay in the queue until then.
@@ -28,6 +28,7 @@ def mend(counts: Counts) -> None:
     expect(lambda_svc._run_sqs_batch, "lambda_svc._run_sqs_batch", "f9bf630aabf3")
     window = _Windows(counts)
     replace(sqs, "_receive_messages_for_esm", "f230dbcd4974", lambda _: window.receive)
+    replace(lambda_svc, "_sqs_esm_concurrency", "d3e9d1e865aa", _by_groups)
     delete = sqs._delete_messages_for_esm
 
     def deleted(url: str, handles: set[str]) -> None:
@@ -37,6 +38,17 @@ def mend(counts: Counts) -> None:
         delete(url, handles)
 
     sqs._delete_messages_for_esm = deleted
+
+
+def _by_groups(allowed: Any) -> Any:
+    """AWS works on as many groups of a FIFO queue at the same time as the mapping allows; stock works on one, since a
+    batch of it may span groups, which a batch of one message cannot."""
+
+    def concurrency(mapping: dict[str, Any], function: Any, config: Any, queue: Any = None) -> int:
+        found: int = allowed(mapping, function, config, None if mapping.get("BatchSize") == 1 else queue)
+        return found
+
+    return concurrency
 
 
 def _requests(messages: int) -> int:
