@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rota.aws.batch_cost import WAYS, Way, Work, costs, sink_kind, spent, tracking, usage
+from rota.aws.batch_cost import KEY_WRITES, WAYS, Way, Work, costs, rates, sink_kind, spent, tracking, usage
 from rota.aws.bill import Usage
 from rota.aws.prices import PRICES
 from rota.core.batch import BatchRun, BatchSpec
@@ -112,3 +112,13 @@ def test_kinds_of_sinks() -> None:
     for kind, wanted in kinds.items():
         changed = BatchSpec(**{name: getattr(SPEC, name) for name in SPEC.__struct_fields__} | {"sink": {"type": kind}})
         assert sink_kind(changed) == wanted
+
+
+def test_chunks_of_a_fifth_of_a_second_never_write_more_to_a_partition_than_it_takes() -> None:
+    for lanes in (1, 10, 100, 200, 500, 1024):
+        assert rates(lanes, 0.2).key_writes <= KEY_WRITES
+        assert rates(lanes, 0.6).fit
+    assert rates(400, 0.2).table_writes == pytest.approx(4110)
+    assert not rates(400, 0.2).fit
+    # Of ten thousand chunks a second, each leaf still has no more than its own 200 on the way.
+    assert rates(1024, 0.1).key_writes == 2000

@@ -16,13 +16,14 @@ a task itself asks of AWS, what lies in S3, and what a stack costs while nothing
 from __future__ import annotations
 
 from math import ceil
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from rota.aws.bill import Usage
 from rota.core.batch import BatchRun, BatchSpec
 from rota.core.estimate import Estimate, Range
+from rota.core.ledger_tree import FAN_OUT
 
 Way = Literal["queue", "map", "pipeline"]
 WAYS: dict[Way, str] = {
@@ -79,6 +80,10 @@ _MAP_BATCH = 256 * 1024
 _WRITTEN_TOGETHER = 1024
 """Bytes that one write unit of a table takes."""
 _COPIED_TOGETHER = 5 << 20
+
+KEY_WRITES, KEY_READS, NEW_TABLE = 1000.0, 3000.0, 4000.0
+"""Units a second: of a partition key, and writes of an on-demand table from its first day; it takes up to twice its
+highest before."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,3 +290,28 @@ def spent(way: Way, run: BatchRun, now: int, memory: int = MEMORY) -> float:
         sink=sink_kind(run.spec),
     )
     return usage(way, work).dollars
+
+
+class Rates(NamedTuple):
+    """Units a second at their highest. table_writes: of the whole table. key_writes: of the partition key that is
+    written most, a leaf's. header_reads: of the partition in which the states of batch runs are."""
+
+    table_writes: float
+    key_writes: float
+    header_reads: float
+
+    @property
+    def fit(self) -> bool:
+        """Whether DynamoDB takes that from the first second on, of a table that was never busier."""
+        return self.table_writes <= NEW_TABLE and self.key_writes <= KEY_WRITES and self.header_reads <= KEY_READS
+
+
+def rates(concurrency: int, chunk_seconds: float) -> Rates:
+    """What a batch run asks of DynamoDB. Chunks are given out in order, so no more than the 200 of a leaf, and no more
+    than there are lanes, are marked in it at the same time."""
+    chunks = concurrency / chunk_seconds
+    return Rates(
+        table_writes=chunks * (_ROW + _TREE + _PAGE_WRITES),
+        key_writes=min(concurrency, FAN_OUT) / chunk_seconds,
+        header_reads=concurrency * _GLANCE * min(1.0, 1 / chunk_seconds),
+    )
