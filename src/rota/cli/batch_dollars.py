@@ -40,7 +40,7 @@ def _spec(batch: Batch) -> BatchSpec:
 
 
 def print_million_items(bills: Bills) -> None:
-    rows = [[name, *(f"{used.dollars:.2f}" for used in ways.values())] for name, ways in bills.items()]
+    rows = [[name, *(_amount(used.dollars) for used in ways.values())] for name, ways in bills.items()]
     print_table(["dollars for a million items, the task's own time aside", *WAYS], rows)
 
 
@@ -69,4 +69,8 @@ def dollars_shape(found: Sequence[Dollars]) -> dict[str, object]:
 
 
 def _dollars(amount: float) -> str:
-    return f"${amount:.2g}" if amount < 1 else f"${amount:,.2f}"
+    return f"${_amount(amount)}"
+
+
+def _amount(dollars: float) -> str:
+    return f"{dollars:.2g}" if dollars < 1 else f"{dollars:,.2f}"
