@@ -73,9 +73,13 @@ def _until_over(
     show: Callable[[BatchRun, Figures], None],
     sleep: Callable[[float], None],
 ) -> BatchRun:
+    told = ""
     while True:
         run, figures = look()
         show(run, figures)
+        if run.shown_state == "paused" and run.error not in ("", told):
+            told = run.error
+            note(f"rota: {run.id} {told}")
         if not run.is_open:
             return run
         sleep(LOOK)
