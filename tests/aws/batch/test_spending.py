@@ -11,6 +11,8 @@ from tests.aws.batch.test_engine import check, shop
 from tests.aws.batch.world import World
 from tests.aws.dynamo.batching import chunk, mark, started, store_of
 
+from rota.aws.batch.benches import Benches
+from rota.aws.batch.map_work import Answer, MapWorker, PausedError
 from rota.aws.batch_choice import choose, overspent, work_of
 from rota.aws.dynamo.schema import create_table
 from rota.aws.sessions import client
@@ -66,6 +68,31 @@ def test_it_pauses_and_goes_on_when_it_is_resumed(tmp_path: Path) -> None:
     assert "max_cost" in world.ledger.held
     assert world.client.ask(key, "run")
     check(world, world.until_ended(key))
+
+
+def test_a_map_pauses_by_the_place_of_its_children(tmp_path: Path) -> None:
+    world = World(shop(tmp_path), tmp_path)
+    key = world.start("double", max_cost=0.01, topology="map")
+    world.ledger.begin(key, world.clock.now())
+    worker = MapWorker(world.ledger, world.clock, Benches(world.app.tasks, world.app.batches))
+    shared = {"run": key.id, "revision": 0, "reader": "lines", "origin": {"uri": "s3://shop/numbers.jsonl"}}
+
+    def child(first: int) -> Answer:
+        items = [{"i": first + number, "v": {"number": 0}} for number in range(10)]
+        return msgspec.convert(worker.handle({"Items": items, "BatchInput": shared}), Answer)
+
+    [mark] = child(0).marks
+    assert mark.counts.items == 10
+    with pytest.raises(PausedError, match="more than max_cost"):
+        child(100_000)
+    assert world.run(key).shown_state == "paused"
+    world.clock.advance(2000)
+    with pytest.raises(PausedError, match="is paused"):
+        child(10)
+    world.ledger.ask(key, "run")
+    world.clock.advance(2000)
+    [mark] = child(100_000).marks
+    assert mark.counts.items == 10
 
 
 def test_the_reason_is_kept_until_it_has_ended(aws: Emulator) -> None:
