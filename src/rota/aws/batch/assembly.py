@@ -51,13 +51,17 @@ class BatchParts(NamedTuple):
         directory = self.settings.directory
         return Surroundings(directory, f"{directory}/results", CORES)
 
+    @property
+    def memory(self) -> int:
+        """MB of this function, which is paid for."""
+        return int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEMORY))
+
     def planner(self, app: App) -> Planner:
         maps = MapStarter(client("stepfunctions"), self.settings.machine) if self.settings.machine else None
         return Planner(self.ledger, self.post, self.parts.clock, Benches(app.tasks, app.batches), maps=maps)
 
     def processor(self, app: App) -> Processor:
-        memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEMORY))
-        return Processor(self.ledger, self.post, self.parts.clock, Benches(app.tasks, app.batches), memory)
+        return Processor(self.ledger, self.post, self.parts.clock, Benches(app.tasks, app.batches), self.memory)
 
     def finalizer(self) -> Finalizer:
         return Finalizer(self.ledger, self.post, self.parts.clock, self._tell)

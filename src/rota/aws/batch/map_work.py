@@ -20,6 +20,7 @@ import msgspec
 from rota.aws.batch.benches import Bench, Benches
 from rota.aws.batch.ledger import Headers, Ledger, row_of
 from rota.aws.batch_choice import overspent
+from rota.aws.batch_cost import MEMORY
 from rota.connectors.s3 import key_pattern
 from rota.connectors.stored import open_stored_source
 from rota.core.batch import BatchRun, filled
@@ -113,12 +114,14 @@ def stretches(items: Iterable[Given]) -> Iterator[tuple[int, list[object]]]:
 
 
 class MapWorker:
-    """benches: opens source, sink and task; their calls wait for the retries of items here."""
+    """benches: opens source, sink and task; their calls wait for the retries of items here. memory: MB of the
+    function."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, benches: Benches) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, benches: Benches, memory: int = MEMORY) -> None:
         self._ledger = ledger
         self._clock = clock
         self._benches = benches
+        self._memory = memory
         self._headers = Headers(ledger, clock)
 
     def handle(self, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,7 +164,7 @@ class MapWorker:
         behind, lanes = batch.items[-1].i + 1, run.spec.concurrency
         done = max(1, behind // len(batch.items))
         counted = msgspec.structs.replace(run, planned=max(done, lanes), done=done, counts=Counts(behind, behind))
-        why = overspent(counted, self._clock.now())
+        why = overspent(counted, self._clock.now(), self._memory)
         if why and self._ledger.hold(run.key, why):
             raise PausedError(why)
 

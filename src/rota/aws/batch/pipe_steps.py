@@ -21,6 +21,7 @@ from rota.aws.batch.pipe_sink import PassingBenches, pass_on, passed_on, written
 from rota.aws.batch.post import Post
 from rota.aws.batch.processor import Processor, Visit
 from rota.aws.batch.verdicts import decide_failed, said
+from rota.aws.batch_cost import MEMORY
 from rota.core.batch import BatchRun
 from rota.core.completion import Mark
 from rota.core.errors import SourceError
@@ -37,10 +38,10 @@ class TransientError(Exception):
 
 
 class PipeProcessor(Processor):
-    """benches: those that pass results on."""
+    """benches: those that pass results on. memory: MB of the function."""
 
-    def __init__(self, ledger: Ledger, post: Post, clock: Clock, benches: PassingBenches) -> None:
-        super().__init__(ledger, post, clock, benches)
+    def __init__(self, ledger: Ledger, post: Post, clock: Clock, benches: PassingBenches, memory: int = MEMORY) -> None:
+        super().__init__(ledger, post, clock, benches, memory)
         self._passing = benches
         self._passed: str | None = None
 

@@ -16,7 +16,8 @@ from rota.aws.handlers.setting import Context, began, starting
 def worker() -> MapWorker:
     """The worker of this function's stack. Items are attempted again where they are, however long that takes."""
     built = batches()
-    return MapWorker(built.ledger, built.parts.clock, Benches(app().tasks, app().batches, math.inf))
+    benches = Benches(app().tasks, app().batches, math.inf)
+    return MapWorker(built.ledger, built.parts.clock, benches, built.memory)
 
 
 def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def processor() -> PipeProcessor:
     """The processor of this function's stack."""
     it, declared = batches(), app()
     benches = PassingBenches(declared.tasks, declared.batches, PATIENCE)
-    return PipeProcessor(it.ledger, it.post, it.parts.clock, benches)
+    return PipeProcessor(it.ledger, it.post, it.parts.clock, benches, it.memory)
 
 
 def handler(event: dict[str, Any], context: Context) -> dict[str, str]:
