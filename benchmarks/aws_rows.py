@@ -103,7 +103,7 @@ class Rows:
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
             BillingMode="PAY_PER_REQUEST",
         )
-        queue = boto3.client("sqs").create_queue(QueueName="rows")["QueueUrl"]
+        queue = boto3.client("sqs").create_queue(QueueName="rows", Attributes={"VisibilityTimeout": "900"})["QueueUrl"]
         environment = {"TABLE": "rows", "QUEUE": queue, "BUCKET": bucket, "KEY": key}
         for name, source in (("rows-batcher", _BATCHER), ("rows-processor", _PROCESSOR), ("rows-checker", _CHECKER)):
             _create(name, source, environment)
@@ -124,7 +124,9 @@ class Bare:
 
     def __init__(self, bucket: str, key: str) -> None:
         self._bucket = bucket
-        self._queue: str = boto3.client("sqs").create_queue(QueueName="bare")["QueueUrl"]
+        self._queue: str = boto3.client("sqs").create_queue(QueueName="bare", Attributes={"VisibilityTimeout": "900"})[
+            "QueueUrl"
+        ]
         _create("bare", _BARE, {"BUCKET": bucket, "KEY": key})
         _feed("bare", "bare")
 
