@@ -17,8 +17,6 @@ from benchmarks.aws_app import app
 
 from rota.aws.connect import connect_stack
 from rota.aws.deploy import deployer
-from rota.aws.engine import Parts, parts_of
-from rota.aws.settings import StackSettings
 from rota.aws.synth import synthesize
 from rota.client import Client
 from rota.core.target import HttpTarget
@@ -28,7 +26,7 @@ PATIENCE = 120.0
 
 
 class Stack:
-    """A deployed stack. late: what `parts` makes of it in this process is the functions' own code."""
+    """A deployed stack."""
 
     def __init__(self, emulator: Emulator, name: str, outputs: dict[str, str]) -> None:
         self.emulator = emulator
@@ -36,7 +34,6 @@ class Stack:
         self.sqs = boto3.client("sqs")
         self.client: Client = connect_stack(name, app)
         self._lambda = boto3.client("lambda")
-        self._name = name
 
     def feed(self) -> dict[str, Any]:
         """A pass of the deployed feeder."""
@@ -51,10 +48,6 @@ class Stack:
         for rule in events.list_rules()["Rules"]:
             if self.outputs["FeederName"] in str(events.list_targets_by_rule(Rule=rule["Name"])["Targets"]):
                 events.disable_rule(Name=rule["Name"])
-
-    def parts(self) -> Parts:
-        """What functions are made of, in this process."""
-        return parts_of(StackSettings.from_outputs(self._name, self.outputs))
 
 
 @contextlib.contextmanager
@@ -146,8 +139,8 @@ class Endpoint:
         self._server.server_close()
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
+def until(holds: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+    end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
             raise SystemExit(f"{what} did not come")

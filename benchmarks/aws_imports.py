@@ -3,8 +3,8 @@
     python -m benchmarks.aws_imports [--quick] [--json]
 
 Each is a process of its own, in turn; medians of its processor time, which other work on the machine changes less than
-the time on the wall (that stands in the last line). `boto3` is a process that imports boto3 alone; `with clients`, one that
-makes the two clients which every function needs, too.
+the time on the wall (that stands in the last lines). `boto3` is a process that imports boto3 alone; `with clients`, one
+that makes the two clients which every function needs, too.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _STACK = {
     "ROTA_WORKER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/bench-WorkerQueue",
     "ROTA_QUEUE_PREFIX": "https://sqs.us-east-1.amazonaws.com/1/bench-",
     "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
 }
 BARE = "import boto3"
 BARE_CLIENTS = "import boto3; s = boto3.session.Session(); s.client('sqs'); s.client('dynamodb')"

@@ -1,6 +1,6 @@
 """How late one-offs arrive on the AWS engine: 1,000 over a minute, and 1,000 in the same second.
 
-    python -m benchmarks.aws_lateness [--quick] [--json]
+    python -m benchmarks.aws_lateness [--quick] [--json] [--same-second]
 
 The stack is deployed in the emulator and its functions really run. Beside each measurement stands a bare consumer of
 SQS, at the same times in the same run, whose messages were sent with `DelaySeconds`. That has whole seconds, which are
@@ -8,24 +8,30 @@ rounded up so that nothing comes early; how late such a message is after its own
 seconds are over is `SQS`, which is what no consumer of SQS can do without. rota's own lateness is what is beyond that.
 
 A direct one-off goes from SQS to the queue's consumer. A dispatched one is claimed, calls an HTTP endpoint, and is
-settled. A precise one is always dispatched.
+settled. A precise one is always dispatched. Beside dispatched ones in the same second stands a bare function, which
+makes the same calls and no others: what it takes, the emulator takes. --same-second: that part alone.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import boto3
+from benchmarks.aws_bare_function import BareFunction, bare_function
 from benchmarks.aws_ground import Consumer, Endpoint, Stack, deployed, ground, load, until
 from benchmarks.report import AS_JSON, QUICK, tell, versions
 
 COUNT, SPREAD = (100, 5.0) if QUICK else (1_000, 60.0)
 AHEAD = 8.0 if QUICK else 12.0
 """Seconds for storing them, and handing them over."""
+DISPATCHERS = 4
+"""At once: on two cores more would only wait for each other."""
 
 
 class Way(NamedTuple):
@@ -35,9 +41,26 @@ class Way(NamedTuple):
     queue: bool
 
 
+def send(url: str, times: list[float], body: Callable[[int], str]) -> dict[str, tuple[float, float]]:
+    """Send a message for each time; answers by number when it is due, and when SQS's whole seconds are over."""
+    sqs, found = boto3.client("sqs"), dict[str, tuple[float, float]]()
+
+    def batch(start: int) -> None:
+        now = time.time()
+        entries = []
+        for n in range(start, min(start + 10, len(times))):
+            delay = max(0, math.ceil(times[n] - now))
+            entries.append({"Id": str(n), "MessageBody": body(n), "DelaySeconds": delay})
+            found[str(n)] = times[n], now + delay
+        sqs.send_message_batch(QueueUrl=url, Entries=entries)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(batch, range(0, len(times), 10)))
+    return found
+
+
 class Bare:
-    """A queue of its own: messages with a delay, and who reads them. late: of each, after its due time, and after what
-    SQS promised, in ms."""
+    """A queue of its own: messages with a delay, and who reads them."""
 
     def __init__(self) -> None:
         self._sqs = boto3.client("sqs")
@@ -46,27 +69,21 @@ class Bare:
         self._consumer = Consumer(self._url, lambda it: it["Body"])
 
     def send(self, times: list[float]) -> None:
-        def batch(start: int) -> None:
-            now = time.time()
-            entries = []
-            for n in range(start, min(start + 10, len(times))):
-                delay = max(0, math.ceil(times[n] - now))
-                entries.append({"Id": str(n), "MessageBody": str(n), "DelaySeconds": delay})
-                self._due[str(n)] = times[n], now + delay
-            self._sqs.send_message_batch(QueueUrl=self._url, Entries=entries)
-
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(batch, range(0, len(times), 10)))
+        self._due = send(self._url, times, str)
 
     def late(self) -> tuple[list[float], list[float]]:
+        """Of each message, after its due time, and after what SQS promised, in ms."""
         until(lambda: len(self._consumer.came) >= len(self._due), "the bare messages")
-        came = self._consumer.came
-        found = [1000 * (came[one] - due) for one, (due, _) in self._due.items()]
-        return found, [1000 * (came[one] - promised) for one, (_, promised) in self._due.items()]
+        return lateness(self._consumer.came, self._due)
 
     def stop(self) -> None:
         self._consumer.stop()
         self._sqs.delete_queue(QueueUrl=self._url)
+
+
+def lateness(came: dict[str, float], due: dict[str, tuple[float, float]]) -> tuple[list[float], list[float]]:
+    found = [1000 * (came[one] - at) for one, (at, _) in due.items()]
+    return found, [1000 * (came[one] - promised) for one, (_, promised) in due.items()]
 
 
 def of_rota(stack: Stack, way: Way, endpoint: Endpoint, times: list[float]) -> Callable[[], list[float]]:
@@ -113,7 +130,7 @@ def spread(stack: Stack, way: Way, endpoint: Endpoint) -> None:
     bare.stop()
 
 
-def same_second(stack: Stack, way: Way, endpoint: Endpoint) -> None:
+def same_second(stack: Stack, way: Way, endpoint: Endpoint, function: BareFunction) -> None:
     """One after the other: at once they would stand in each other's way."""
     at = round(time.time() + AHEAD) + 0.5
     found = of_rota(stack, way, endpoint, [at] * COUNT)()
@@ -121,6 +138,22 @@ def same_second(stack: Stack, way: Way, endpoint: Endpoint) -> None:
     bare.send([round(time.time() + AHEAD / 2) + 0.5] * COUNT)
     show(f"{way.name}, {COUNT:,} in the same second", found, *bare.late())
     bare.stop()
+    if not way.queue:
+        _beside(function, endpoint, found)
+
+
+def _beside(function: BareFunction, endpoint: Endpoint, rota: list[float]) -> None:
+    """The bare function, with as many messages of which none is early."""
+    ids = [str(n) for n in range(COUNT)]
+    endpoint.came.clear()
+    function.prepare(ids)
+    url = str(endpoint.target)
+    due = send(function.queue, [time.time() + AHEAD / 2] * COUNT, lambda n: json.dumps({"id": str(n), "url": url}))
+    until(lambda: len(endpoint.came) >= COUNT, "the calls of the bare function")
+    theirs = percentiles(lateness(endpoint.came, due)[1])
+    ours = percentiles(rota)
+    tell("  a bare function that makes the same calls", "ms", theirs)
+    tell("  rota as a share of that", "", {key: ours[key] / theirs[key] for key in ours})
 
 
 def warm(stack: Stack, endpoint: Endpoint) -> None:
@@ -133,7 +166,7 @@ def warm(stack: Stack, endpoint: Endpoint) -> None:
 
 def main() -> None:
     versions("ministack", "boto3")
-    with ground() as emulator, deployed(emulator, DispatcherConcurrency="4") as stack:
+    with ground() as emulator, deployed(emulator, DispatcherConcurrency=str(DISPATCHERS)) as stack:
         endpoint = Endpoint()
         warm(stack, endpoint)
         if not AS_JSON:
@@ -144,10 +177,13 @@ def main() -> None:
             Way("precise, to a queue", "queue:bench", precise=True, queue=True),
             Way("precise, dispatched", endpoint.target, precise=True, queue=False),
         )
-        for measure in (spread, same_second):
+        for way in () if "--same-second" in sys.argv else ways:
+            stack.feed()
+            spread(stack, way, endpoint)
+        with bare_function(DISPATCHERS) as function:
             for way in ways:
                 stack.feed()
-                measure(stack, way, endpoint)
+                same_second(stack, way, endpoint, function)
         endpoint.stop()
 
 
