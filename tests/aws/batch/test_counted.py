@@ -45,10 +45,11 @@ def put_numbers(items: int) -> None:
     boto3.client("s3").put_object(Bucket="counted-items", Key="numbers.jsonl", Body=body)
 
 
-def test_the_model_says_what_is_counted(client: Client, aws: Emulator) -> None:
+def test_model_and_command_line_say_what_is_counted(client: Client, aws: Emulator) -> None:
     for way in WAYS:
         assert way != "auto"
         compare(way, counted(client, aws, way), usage(way, Work(items=CHUNKS * EACH, chunk_items=EACH, concurrency=4)))
+    check_command_line(client)
 
 
 def counted(client: Client, aws: Emulator, way: Way) -> Usage:
@@ -88,7 +89,7 @@ def compare(way: Way, found: Usage, said: Usage) -> None:
         assert found.transitions == pytest.approx(said.transitions - CHUNKS, abs=5)
 
 
-def test_the_command_line_says_what_it_will_cost(client: Client) -> None:
+def check_command_line(client: Client) -> None:
     def said(*more: str) -> str:
         answer = CliRunner().invoke(
             command, ["batch", "start", "queue", "--app", MODULE, "--url", "aws://counted", *more]
