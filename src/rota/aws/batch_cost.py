@@ -81,9 +81,11 @@ _WRITTEN_TOGETHER = 1024
 """Bytes that one write unit of a table takes."""
 _COPIED_TOGETHER = 5 << 20
 
-KEY_WRITES, KEY_READS, NEW_TABLE = 1000.0, 3000.0, 4000.0
-"""Units a second: of a partition key, and writes of an on-demand table from its first day; it takes up to twice its
-highest before."""
+KEY_WRITES = 1000.0
+"""Units a second that a partition key takes."""
+KEY_READS = 3000.0
+NEW_TABLE = 4000.0
+"""Write units a second that an on-demand table takes from its first day; later up to twice its highest before."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
