@@ -13,6 +13,7 @@ from tests.aws.dynamo.metering import Metered
 from rota.aws.dynamo.batches import DynamoBatches
 from rota.aws.dynamo.batches_keys import month_of, node_key, row_key
 from rota.aws.dynamo.items import Item, size_of
+from rota.aws.dynamo.runs import DynamoRuns
 from rota.aws.dynamo.table import Table
 from rota.core.batch import LONGEST_NAME, BatchRun
 from rota.core.completion import FailureCount, Mark, Signature, Verdict
@@ -151,10 +152,15 @@ def test_one_cause_in_one_call_starts_one_batch_run(batches: DynamoBatches) -> N
     assert first == second == run
 
 
-def test_what_cannot_be_is_refused(batches: DynamoBatches) -> None:
+def test_a_timeout_beyond_the_ledger_s_lifetime_is_refused(table: Table) -> None:
     spec = msgspec.structs.replace(BATCH, timeout=31_536_000.0)
     with pytest.raises(InvalidError, match="timeout"):
-        batches.accept([BatchRun(name="orders", created=T0, spec=spec, directory="/rota")])
+        DynamoBatches(table, DynamoRuns(table)).accept(
+            [BatchRun(name="orders", created=T0, spec=spec, directory="/rota")]
+        )
+
+
+def test_what_cannot_be_is_refused(batches: DynamoBatches) -> None:
     key = started(batches)
     batches.seal(key, 3)
     with pytest.raises(ConflictError, match="has 3 chunks, not 4"):

@@ -39,7 +39,7 @@ class TestBadDays:
     def test_what_a_batch_leaves_out_is_written_and_read_all_the_same(
         self, aws: Emulator, table: Table, stores: DynamoStores
     ) -> None:
-        half = Fault(p=0.7, unprocessed=True)
+        half = Fault(p=0.4, unprocessed=True)
         aws.faults({"dynamodb.BatchWriteItem": half, "dynamodb.BatchGetItem": half})
         runs = [one_off(f"r{n:03}") for n in range(300)]
         stores.runs.accept(runs)

@@ -27,6 +27,8 @@ from rota.testing.emulator.fault import Fault
 LOOPBACK = "127.0.0.1"
 REGION = "us-east-1"
 _PATIENCE = 30.0
+_ANSWER = 120.0
+"""Seconds; a machine on which much else runs lets it wait."""
 _GRACE = 5.0
 _EXTRA = ("ministack", "samtranslator")
 
@@ -79,7 +81,7 @@ class Emulator:
                     start_new_session=True,
                 )
         self.url = f"http://{LOOPBACK}:{port}"
-        self._http = httpx.Client(base_url=self.url, timeout=_PATIENCE, trust_env=False)
+        self._http = httpx.Client(base_url=self.url, timeout=_ANSWER, trust_env=False)
         try:
             self._wait(self._http, self._process)
         except BaseException:
