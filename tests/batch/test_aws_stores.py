@@ -9,8 +9,9 @@ import boto3
 import pytest
 from tests.batch import shop
 from tests.batch.running import PATIENCE, Place
+from tests.connectors.inventories import put_inventory
 
-from rota.connectors.options import DynamoTable
+from rota.connectors.options import DynamoTable, Inventory
 from rota.core.receipt import Counts
 from rota.testing.emulator import Emulator
 
@@ -42,6 +43,16 @@ def test_from_objects_to_part_objects(place: Place, s3: Any) -> None:
     s3.put_object(Bucket=BUCKET, Key=keys[3], Body=b"{}")
     [problem] = place.verify(run)
     assert keys[3].rpartition("/")[2] in problem
+
+
+def test_from_an_inventory(place: Place, s3: Any) -> None:
+    """Its text becomes what the schema says."""
+    source = Inventory(put_inventory(s3, BUCKET, [("7", 7), ("8", 8)], [("9", 9)], fileSchema="Key, id, price"))
+    run = place.run(shop.priced, source, sink=f"s3://{BUCKET}/out/{{run}}/")
+    assert (run.state, run.error, run.counts) == ("succeeded", "", Counts(3, 3))
+    keys = [it["Key"] for it in s3.list_objects_v2(Bucket=BUCKET, Prefix=f"out/{run.id}/part-")["Contents"]]
+    assert [row for key in keys for row in lines_of(s3, key)] == [14, 16, 18]
+    assert place.verify(run) == []
 
 
 def test_from_a_prefix_to_one_object_and_a_redrive_into_it(place: Place, s3: Any) -> None:

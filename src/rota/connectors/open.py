@@ -24,6 +24,7 @@ from rota.connectors.options import (
     DynamoTable,
     FileSource,
     Generator,
+    Inventory,
     JsonArray,
     Jsonl,
     NoSink,
@@ -51,6 +52,7 @@ _EXTRAS |= dict.fromkeys(
         "rota.connectors.s3_file",
         "rota.connectors.s3_folder",
         "rota.connectors.dynamodb_table",
+        "rota.connectors.inventory",
     ),
     ("aws", "boto3"),
 )
@@ -90,7 +92,7 @@ def source_options(source: SourceText) -> FileSource | Generator:
             "a path or glob that ends in .jsonl, .ndjson, .csv, .tsv, .json or .parquet (text also .gz or .zst) is; "
         )
         raise InvalidError("source", source, allowed + "for another name use rota.Jsonl(...), rota.Csv(...), ...")
-    if isinstance(source, (Jsonl, Csv, JsonArray, Parquet, Generator)):
+    if isinstance(source, (Jsonl, Csv, JsonArray, Parquet, Inventory, Generator)):
         return source
     if callable(source):
         return Generator(source)
@@ -108,6 +110,9 @@ def open_source(source: SourceText, spool: str | Path | None = None, seekers: in
     folder = None if spool is None else open_folder(spool)
     if isinstance(options, Generator):
         return GeneratorSource(options, folder)
+    if isinstance(options, Inventory):
+        opened = load_connector("rota.connectors.inventory", "InventorySource", "source", options.path)
+        return cast(Source, opened(options.path, folder))
     place = open_place(options.path)
     if isinstance(options, Parquet):
         make = load_connector("rota.connectors.parquet", "ParquetSource", "source", options.path)

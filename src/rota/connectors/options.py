@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Literal
 
 import msgspec
 
+from rota.core.errors import InvalidError
+
 Compression = Literal["auto", "none", "gzip", "zstd"]
 ResultFormat = Literal["jsonl", "csv", "parquet"]
 
 MAX_ITEM_BYTES = 1 << 24
+_MAGIC = re.compile(r"[*?\[]")
 
 
 class Jsonl(msgspec.Struct, frozen=True, tag="jsonl", omit_defaults=True):
@@ -64,6 +68,19 @@ class Parquet(msgspec.Struct, frozen=True, tag="parquet", omit_defaults=True):
             msgspec.structs.force_setattr(self, "columns", tuple(self.columns))
 
 
+class Inventory(msgspec.Struct, frozen=True, tag="inventory", omit_defaults=True):
+    """An S3 inventory in CSV, by `s3://.../manifest.json`: an item for each row (`Bucket`, `Key`, `Size`, ... as text).
+    Needs `rota[aws]`. InvalidError for any other path."""
+
+    path: str
+
+    def __post_init__(self) -> None:
+        bucket, _, key = self.path.removeprefix("s3://").partition("/")
+        named = key == "manifest.json" or key.endswith("/manifest.json")
+        if not self.path.startswith("s3://") or not bucket or not named or _MAGIC.search(key):
+            raise InvalidError("source", self.path, "s3://bucket/.../manifest.json of an S3 inventory is")
+
+
 class Generator(msgspec.Struct, frozen=True):
     """A function of no argument, or of `start`, that returns an iterable of JSON values."""
 
@@ -111,5 +128,5 @@ class NoSink(msgspec.Struct, frozen=True, tag="none"):
     """Results are counted and not kept; what `sink=None` stands for."""
 
 
-FileSource = Jsonl | Csv | JsonArray | Parquet
+FileSource = Jsonl | Csv | JsonArray | Parquet | Inventory
 SinkOptions = Parts | OneFile | SqliteTable | DynamoTable | NoSink

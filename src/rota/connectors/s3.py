@@ -51,7 +51,7 @@ class S3Objects:
     def find(self) -> Iterator[Origin]:
         magic = _MAGIC.search(self._key)
         if not magic and self._key and not self._key.endswith("/"):
-            yield self._pin()
+            yield self.pin(self._uri)
             return
         prefix = self._key[: magic.start()] if magic else self._key
         wanted = key_pattern(self._key) if magic else re.compile(".*", re.DOTALL)
@@ -63,14 +63,16 @@ class S3Objects:
         if not found:
             raise SourceError(f"no object matches {self._uri!r}", source=self._uri)
 
-    def _pin(self) -> Origin:
+    def pin(self, uri: str) -> Origin:
+        """One object, whatever its key looks like; SourceError if it is not there."""
+        bucket, key = split_uri(uri)
         try:
-            head = self._client.head_object(Bucket=self._bucket, Key=self._key)
+            head = self._client.head_object(Bucket=bucket, Key=key)
         except (ClientError, BotoCoreError) as error:
-            raise _failed(self._uri, error) from error
+            raise _failed(uri, error) from error
         version = head.get("VersionId")
         pinned = f"{head['ETag']}@{version}" if version and version != "null" else head["ETag"]
-        return Origin(self._uri, pinned, head["ContentLength"])
+        return Origin(uri, pinned, head["ContentLength"])
 
     def _list(self, prefix: str) -> Iterator[tuple[str, str, int]]:
         try:

@@ -18,6 +18,7 @@ from rota.ports.sink import Sink
 from rota.ports.source import Source
 
 GENERATOR = "generator"
+INVENTORY = "inventory"
 _PACKED = (".gz", ".gzip", ".zst", ".zstd")
 
 
@@ -64,8 +65,15 @@ def is_spooled(options: dict[str, Any]) -> bool:
     packed = options.get("compression", "auto")
     path = str(options.get("path", ""))
     return (
-        options.get("type") == GENERATOR or packed in ("gzip", "zstd") or (packed == "auto" and path.endswith(_PACKED))
+        options.get("type") in (GENERATOR, INVENTORY)
+        or packed in ("gzip", "zstd")
+        or (packed == "auto" and path.endswith(_PACKED))
     )
+
+
+def is_text(options: dict[str, Any]) -> bool:
+    """Whether every value of an item is text, whatever the task takes it for."""
+    return options.get("type") in ("csv", INVENTORY)
 
 
 def check_stored(run: BatchRun, make: Callable[..., Iterable[object]] | None = None) -> None:

@@ -31,8 +31,19 @@ def price(item: dict[str, Any]) -> dict[str, Any]:
     return {"id": int(item["id"]), "price": round(float(item["price"]), 2)}
 
 
+@app.task(retry=Retry(attempts=1))
+def weigh(row: dict[str, Any]) -> dict[str, Any]:
+    return {"key": row["Key"], "size": int(row["Size"])}
+
+
 def declare(source: object, **more: Any) -> None:
     """Declare the batch of a test."""
     app.batches.pop("prices", None)
-    options = {"sink": "s3://shop-bucket/out/{run}/", "chunk_items": 100, "concurrency": 4, "topology": "map"}
-    app.batch("prices", source=source, task=price, **{**options, **more})
+    options: dict[str, Any] = {
+        "task": price,
+        "sink": "s3://shop-bucket/out/{run}/",
+        "chunk_items": 100,
+        "concurrency": 4,
+        "topology": "map",
+    }
+    app.batch("prices", source=source, **{**options, **more})

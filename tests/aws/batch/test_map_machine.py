@@ -112,8 +112,16 @@ def test_functions_are_called_again_when_that_may_help_and_a_pause_lasts_as_long
         assert STATES[name]["Catch"][0]["Next"] == "Lost"
 
 
+def test_an_inventory_is_read_by_its_manifest() -> None:
+    assert MAPS["EachOfInventory"]["ItemReader"] == {
+        "Resource": "arn:aws:states:::s3:getObject",
+        "ReaderConfig": {"InputType": "MANIFEST"},
+        "Parameters": {"Bucket.$": "$.bucket", "Key.$": "$.key"},
+    }
+
+
 def test_every_form_has_its_map() -> None:
     read = {choice["StringEquals"]: choice["Next"] for choice in STATES["Read"]["Choices"]}
-    assert set(read) == {"json", "lines", "csv", "parquet", "objects", "jobs"}
+    assert set(read) == {"json", "lines", "csv", "parquet", "inventory", "objects", "jobs"}
     assert set(read.values()) == set(MAPS)
     assert set(map_plan._FORMS.values()) < set(read)

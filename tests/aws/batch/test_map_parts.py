@@ -30,8 +30,8 @@ AGES = 900_000
 class Map:
     """Step Functions in the hands of a test. It makes no execution."""
 
-    def __init__(self, stack: MapStack, items: list[Json], **more: Any) -> None:
-        map_shop.declare(stack.put("in/items.json", json.dumps(items).encode()), **more)
+    def __init__(self, stack: MapStack, items: list[Json], source: object = None, **more: Any) -> None:
+        map_shop.declare(source or stack.put("in/items.json", json.dumps(items).encode()), **more)
         self.stack = stack
         self.items = items
         self.ledger = stack.batches.ledger

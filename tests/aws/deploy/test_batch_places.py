@@ -28,6 +28,8 @@ def app_with(source: object, sink: object) -> rota.App:
         ("s3://orders/in/*.csv", "orders/in/*"),
         (rota.Jsonl("s3://orders/in/"), "orders/in/*"),
         (rota.Jsonl("s3://orders/"), "orders/*"),
+        (rota.Inventory("s3://lists/to/orders/daily/2026-11-20T01-00Z/manifest.json"), "lists/to/orders/daily/*"),
+        (rota.Inventory("s3://lists/manifest.json"), "lists/*"),
     ],
 )
 def test_what_a_source_leaves_open_is_open(source: object, place: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from rota.aws.batch.places import S3Places
 from rota.connectors.open import open_folder
-from rota.connectors.stored import GENERATOR, generator_of, open_stored_sink, open_stored_source
+from rota.connectors.stored import GENERATOR, generator_of, is_text, open_stored_sink, open_stored_source
 from rota.core.batch import Batch, BatchRun, filled
 from rota.core.errors import NotFoundError
 from rota.core.payload import decode_payload
@@ -67,7 +67,7 @@ class Benches:
             self._tasks[spec.task],
             spec.retry,
             key=run.id,
-            text=spec.source.get("type") == "csv",
+            text=is_text(spec.source),
             async_limit=spec.async_limit,
             patience=self._patience,
         )

@@ -1,7 +1,7 @@
 """The state machine of the topology `map`, in Amazon States Language as data: one for all batches of a stack.
 
-    Prepare ─▶ Read ─▶ EachOfJson, -Lines, -Csv, -Parquet, -Objects or -Jobs ─▶ Finish ─▶ Judge ─┬▶ Done
-                └──────────────────── nothing to do ────────────────────────────▲ └── again ─┘   └▶ Tell ─▶ Failed
+    Prepare ─▶ Read ─▶ EachOfJson, -Lines, -Csv, ... or -Jobs ─▶ Finish ─▶ Judge ─┬▶ Done
+                └───────────────── nothing to do ──────────────────▲ └── again ─┘ └▶ Tell ─▶ Failed
 
 Everything but the form of the source is an argument of the execution, so a changed batch needs no other machine. What
 the form decides must be written out, which is why there is a map for each.
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 Json = dict[str, Any]
-Reader = Literal["json", "lines", "csv", "parquet", "objects", "jobs"]
+Reader = Literal["json", "lines", "csv", "parquet", "inventory", "objects", "jobs"]
 PAUSED = "PausedError"
 """The error by which the worker asks to be asked again."""
 MOST_INPUT = 256 * 1024
@@ -45,6 +45,10 @@ _READERS: Mapping[Reader, tuple[str, Json]] = {
         },
     ),
     "parquet": ("EachOfParquet", {"Resource": _GET, "ReaderConfig": {"InputType": "PARQUET"}, "Parameters": _FILE}),
+    "inventory": (
+        "EachOfInventory",
+        {"Resource": _GET, "ReaderConfig": {"InputType": "MANIFEST"}, "Parameters": _FILE},
+    ),
     "objects": ("EachOfObjects", {"Resource": _LIST, "Parameters": {"Bucket.$": "$.bucket", "Prefix.$": "$.key"}}),
     "jobs": ("EachOfJobs", {"Resource": _GET, "ReaderConfig": {"InputType": "JSONL"}, "Parameters": _FILE}),
 }

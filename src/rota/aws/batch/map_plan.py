@@ -12,9 +12,10 @@ import boto3
 import msgspec
 
 from rota.aws.batch.map_machine import MOST_INPUT, Reader
+from rota.connectors.inventory import InventorySource
 from rota.connectors.json_array import ArrayCutter
 from rota.connectors.s3 import S3Objects, split_uri
-from rota.connectors.stored import GENERATOR, is_spooled
+from rota.connectors.stored import GENERATOR, INVENTORY, is_spooled
 from rota.core.batch import BatchRun, BatchSpec, filled
 from rota.core.chunk import ChunkSize, Origin
 from rota.core.errors import InvalidError
@@ -63,6 +64,8 @@ def reader_of(spec: BatchSpec) -> Reader:
     path, form = str(options.get("path", "")), str(options.get("type", ""))
     if form == GENERATOR or not path.startswith("s3://"):
         raise InvalidError("source", path or form, f's3://bucket/key or a prefix for topology="map"; {_QUEUE}')
+    if form == INVENTORY:
+        return "inventory"
     _, key = split_uri(path)
     if not key or key.endswith("/") or any(sign in key for sign in _MAGIC):
         return "objects"
@@ -88,7 +91,10 @@ def check_map(spec: BatchSpec, run_id: str = "", client: Any = None) -> None:
     for what is not there or may not be read."""
     reader = reader_of(spec)
     path = str(filled(spec.source, run_id)["path"])
-    objects = S3Objects(path, client or boto3.client("s3"))
+    client = client or boto3.client("s3")
+    if reader == "inventory":
+        InventorySource(path, client=client).check()
+    objects = S3Objects(path, client)
     for origin in objects.find():
         _check_size(origin, LARGEST_OBJECT if reader == "objects" else LARGEST_FILE, reader)
         if reader != "objects":

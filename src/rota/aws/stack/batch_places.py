@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from rota.app import App
 from rota.connectors.open import sink_options, source_options
-from rota.connectors.options import DynamoTable, Generator, NoSink, SqliteTable
+from rota.connectors.options import DynamoTable, Generator, Inventory, NoSink, SqliteTable
 
 _OPEN = re.compile(r"[*?\[{]")
 
@@ -17,7 +17,11 @@ def sources_of(app: App) -> tuple[str, ...]:
     found = []
     for batch in app.batches.values():
         options = source_options(batch.source)
-        if not isinstance(options, Generator):
+        if isinstance(options, Inventory):
+            # Its files lie beside the folder of its manifest: CONFIG/data/*.csv.gz and CONFIG/DATE/manifest.json.
+            bucket, *folders = options.path.removeprefix("s3://").split("/")
+            found.append("/".join(["s3:/", bucket, *folders[:-2], ""]))
+        elif not isinstance(options, Generator):
             found.append(options.path)
     return _in_s3(found)
 

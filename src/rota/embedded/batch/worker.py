@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from rota.app import App
-from rota.connectors.stored import open_stored_sink, open_stored_source
+from rota.connectors.stored import is_text, open_stored_sink, open_stored_source
 from rota.core.current import CURRENT, CurrentRun
 from rota.core.errors import NotFoundError
 from rota.core.outcome import failure_of, innermost_frame
@@ -117,7 +117,7 @@ def _prepare(setup: Setup) -> ChunkWork:
     sink = open_stored_sink(setup.sink)
     run = CurrentRun(setup.name, setup.created, 1, _Signal())
     sink.prepare(run.id)
-    text = setup.source.get("type") == "csv"
+    text = is_text(setup.source)
     calls = Calls(
         task,
         setup.retry,
