@@ -11,8 +11,8 @@ it, each in a process of its own with the same JSON library and task:
 - a bare loop in one process, item by item; and one that decodes item by item and encodes a thousand results at once,
   as rota does. rota's rate is divided by the cores here, so the loop is also run once a core, all at the same time:
   virtual cores that share a real one are each slower when both are busy.
-- rota's own planner and workers with the ledger off: parts are written, nothing is marked, synced or proven. Beside the
-  time that passes stands the processor time of all processes, which does not depend on who else uses the machine.
+- rota's own planner and workers with the ledger off: parts are written and synced, nothing is marked or proven. Beside
+  the time that passes stands the processor time of all processes, which does not depend on who else uses the machine.
 
 Memory is the resident memory of the whole process tree, summed, so that a page that processes share is counted once for
 each; its highest value, looked at a hundred times a second. --full adds ten million items.
@@ -33,6 +33,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -47,6 +48,8 @@ ITEMS = 100_000 if QUICK else 1_000_000
 GROWTH = [10_000, 100_000, *([] if QUICK else [1_000_000]), *([10_000_000] if "--full" in sys.argv else [])]
 CHUNKS = (1_000, 10_000)
 CORES = os.cpu_count() or 1
+SYNCED = 200
+"""Parts that are made durable together where there is no ledger to ask for it."""
 MB = 1 << 20
 Measured = dict[str, float]
 _decode = msgspec.json.Decoder().decode
@@ -138,12 +141,14 @@ def without_ledger(folder: Path, source: Path, chunk: int) -> Measured:
         run = client.batches.prepare("double", source=str(source), sink=f"{folder}/results/", chunk_items=chunk)
     places = Places(run.place)
     places.make()
-    open_stored_sink(run.spec.sink).prepare(run.id)
+    sink = open_stored_sink(run.spec.sink)
+    sink.prepare(run.id)
     lifeline = Lifeline()
     workers = Workers(setup_of(run, app.tasks), run.spec.concurrency, forge, lifeline)
     planner = Planner(open_stored_source(run.spec.source, places.spool).plan(run.spec.size), AHEAD, workers.ring)
     jobs = Jobs(run.spec, 0, ())
-    items = 0
+    items, parts = 0, []
+    syncing = ThreadPoolExecutor(1)
     while not planner.is_over or workers.busy or jobs.waiting:
         jobs.add(planner.take(max(0, workers.most * 4 - jobs.waiting)))
         while workers.room() > 0 and (job := jobs.next(workers.most, sealed=planner.is_over)):
@@ -151,6 +156,12 @@ def without_ledger(folder: Path, source: Path, chunk: int) -> Measured:
         for done, report in workers.poll(0.25)[0]:
             jobs.reported(done, report)
             items += report.counts.succeeded
+            parts.append(report.part)
+            if len(parts) == SYNCED:
+                syncing.submit(sink.sync, parts)
+                parts = []
+    syncing.submit(sink.sync, parts)
+    syncing.shutdown()
     took = perf_counter() - begin
     planner.stop()
     workers.close()
@@ -282,6 +293,12 @@ def main() -> None:
             grown = [apart("rota", source, count, CHUNKS[0]) for _ in range(1 if QUICK else 3)]
             show(f"growth, {count:,} items", "items a second", {"rota": [it["rate"] for it in grown]})
             show(f"growth, {count:,} items, whole tree", "MB resident", {"rota": [it["memory"] for it in grown]})
+        large = CHUNKS[-1]
+        turns = {way: lambda way=way: apart(way, source, GROWTH[-1], large) for way in ("rota", "off")}
+        both: dict[str, list[Any]] = in_turn(turns, 5)
+        for what, unit in (("seconds", "% longer than off"), ("cpu", "% more processor time than off")):
+            cost = [100 * (on[what] / off[what] - 1) for on, off in zip(both["rota"], both["off"], strict=True)]
+            show(f"{GROWTH[-1]:,} items in chunks of {large:,}, ledger on", unit, {"rota": cost})
 
 
 def compare(found: dict[str, list[Measured]], chunk: int) -> None:
