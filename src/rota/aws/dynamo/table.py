@@ -121,7 +121,8 @@ class Table:
                 for raw in answer.get("Responses", {}).get(self.name, []):
                     item = decode_item(raw)
                     found[key_of(item)] = item
-                left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+                before, left = left, answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+                patience.renew(len(before) - len(left))
             if not left:
                 break
         return found
@@ -168,7 +169,8 @@ class Table:
         while patience.left("BatchWriteItem", self.name):
             answer = self._tried(patience, "batch_write_item", RequestItems={self.name: left})
             if answer is not None:
-                left = answer.get("UnprocessedItems", {}).get(self.name, [])
+                before, left = left, answer.get("UnprocessedItems", {}).get(self.name, [])
+                patience.renew(len(before) - len(left))
             if not left:
                 return
 
@@ -336,6 +338,11 @@ class _Patience:
         self._tries += 1
         self._spent += 1
         return True
+
+    def renew(self, done: int) -> None:
+        """So many more are done: what comes on, if slowly, is not given up."""
+        if done:
+            self._spent = 0
 
     def spend(self, more: int) -> None:
         """That try counts for so many."""
