@@ -72,7 +72,7 @@ def delay_seconds(due: int, now: int, *, early: bool = False) -> int:
 
 class NearTier:
     """sqs: a boto3 client. threads: calls at the same time; with 1 everything happens in the caller's thread. tries:
-    how often a message is sent before it counts as undeliverable for now."""
+    how often a message is sent before `send` raises."""
 
     def __init__(
         self,
@@ -91,8 +91,8 @@ class NearTier:
         self._pool: ThreadPoolExecutor | None = None
 
     def send(self, messages: Sequence[Outgoing]) -> list[Refused]:
-        """Send all of them; answers what SQS refuses. StoreError if some could not be sent for now: any of them may
-        have arrived."""
+        """Send all of them; answers what SQS refuses. StoreError if SQS did not take some in all tries: any of them
+        may have arrived."""
         batches = list(_batches(messages))
         if len(batches) < 2 or self._threads < 2:
             return [refused for batch in batches for refused in self._send(batch)]

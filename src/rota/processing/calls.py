@@ -27,7 +27,8 @@ _Failed = list[tuple[int, BaseException]]
 
 
 class Dead(NamedTuple):
-    """An item that failed, for good or for now. at: which one of those given. wait: seconds until the next attempt."""
+    """An item whose attempt failed. at: which one of those given. wait: seconds until the next attempt, 0 if
+    there is none."""
 
     at: int
     failure: Failure

@@ -157,3 +157,25 @@ def _object(place: str) -> dict[str, str]:
 
 def _buckets(places: tuple[str, ...]) -> list[Any]:
     return [_object(bucket) for bucket in sorted({place.partition("/")[0] for place in places})]
+
+
+# What maps and pipelines share.
+
+FAILURES: Permission = Permission(
+    "sqs", ("SendMessage",), "failures", "where Lambda puts asynchronous calls that failed"
+)
+LOG_DELIVERY: tuple[str, ...] = (
+    "CreateLogDelivery",
+    "DeleteLogDelivery",
+    "DescribeLogGroups",
+    "DescribeResourcePolicies",
+    "GetLogDelivery",
+    "ListLogDeliveries",
+    "PutResourcePolicy",
+    "UpdateLogDelivery",
+)
+
+
+def without_queue(role: BatchRole) -> tuple[Permission, ...]:
+    """The rows of a role, but for reading its queue."""
+    return tuple(row for row in BATCH_PERMISSIONS[role] if "ReceiveMessage" not in row.calls)

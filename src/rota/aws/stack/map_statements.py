@@ -6,40 +6,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from rota.aws.stack.batch_statements import BATCH_PERMISSIONS, BatchRole
+from rota.aws.stack.batch_statements import FAILURES, LOG_DELIVERY, without_queue
 from rota.aws.stack.permission import TRACES, Permission, arn
 from rota.aws.stack.plan import StackPlan
 
 MapRole = Literal["Mapper", "MapWorker", "MapMachine"]
 NAME = "${AWS::StackName}-map"
 """Of the state machine. It starts executions of itself, and its role cannot be told who it is."""
-_FAILURES = Permission("sqs", ("SendMessage",), "failures", "where Lambda puts asynchronous calls that failed")
 _STATES = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:"
-_LOG_DELIVERY = (
-    "CreateLogDelivery",
-    "DeleteLogDelivery",
-    "DescribeLogGroups",
-    "DescribeResourcePolicies",
-    "GetLogDelivery",
-    "ListLogDeliveries",
-    "PutResourcePolicy",
-    "UpdateLogDelivery",
-)
-
-
-def _as(role: BatchRole) -> tuple[Permission, ...]:
-    """The rows of a role, but for reading its queue."""
-    return tuple(row for row in BATCH_PERMISSIONS[role] if "ReceiveMessage" not in row.calls)
 
 
 MAP_PERMISSIONS: Mapping[MapRole, tuple[Permission, ...]] = {
     "Mapper": (
-        *_as("Finalizer"),
+        *without_queue("Finalizer"),
         Permission("s3", ("GetObject", "GetObjectVersion"), "sources", "pin the source, and see whether it changed"),
         Permission("s3", ("ListBucket",), "sources.buckets", "tell what is missing"),
-        _FAILURES,
+        FAILURES,
     ),
-    "MapWorker": (*_as("Processor"), _FAILURES),
+    "MapWorker": (*without_queue("Processor"), FAILURES),
     # The state machine's own role.
     "MapMachine": (
         Permission("lambda", ("Invoke",), "map.steps", "prepare, work and finish"),
@@ -54,7 +38,7 @@ MAP_PERMISSIONS: Mapping[MapRole, tuple[Permission, ...]] = {
         Permission("states", ("StartExecution",), "map.machine", "a map starts its children"),
         Permission("states", ("DescribeExecution", "StopExecution"), "map.executions", "and follows them"),
         Permission("sqs", ("SendMessage",), "map.failures", "tell of batch runs that failed"),
-        Permission("logs", _LOG_DELIVERY, "*", "log executions that fail"),
+        Permission("logs", LOG_DELIVERY, "*", "log executions that fail"),
         TRACES,
     ),
 }
@@ -70,7 +54,7 @@ MAP_WITHIN: Mapping[str, str] = {
 }
 MAP_WITHOUT_RESOURCE: Mapping[str, str] = {
     f"logs:{call}": "CloudWatch Logs knows no resource for the delivery of logs of other services"
-    for call in _LOG_DELIVERY
+    for call in LOG_DELIVERY
 }
 
 

@@ -6,51 +6,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from rota.aws.stack.batch_statements import BATCH_PERMISSIONS, BatchRole
+from rota.aws.stack.batch_statements import FAILURES, LOG_DELIVERY, without_queue
 from rota.aws.stack.permission import LOGS, TELL_DEAD, TRACES, Permission, arn, consume
 from rota.aws.stack.plan import StackPlan
 
 PipeRole = Literal["PipeReader", "PipeStarter", "PipeProcess", "PipeWrite", "PipeDead", "PipelineMachine"]
-_FAILURES = Permission("sqs", ("SendMessage",), "failures", "where Lambda puts asynchronous calls that failed")
-_LOG_DELIVERY = (
-    "CreateLogDelivery",
-    "DeleteLogDelivery",
-    "DescribeLogGroups",
-    "DescribeResourcePolicies",
-    "GetLogDelivery",
-    "ListLogDeliveries",
-    "PutResourcePolicy",
-    "UpdateLogDelivery",
-)
-
-
-def _as(role: BatchRole) -> tuple[Permission, ...]:
-    """The rows of a role, but for reading its queue."""
-    return tuple(row for row in BATCH_PERMISSIONS[role] if "ReceiveMessage" not in row.calls)
 
 
 PIPE_PERMISSIONS: Mapping[PipeRole, tuple[Permission, ...]] = {
-    "PipeReader": (*_as("Planner"), _FAILURES),
+    "PipeReader": (*without_queue("Planner"), FAILURES),
     "PipeStarter": (
         consume("pipe.chunks"),
         Permission("states", ("StartSyncExecution",), "pipe.machine", "run the workflow of a chunk"),
         LOGS,
         TRACES,
     ),
-    "PipeProcess": (*_as("Processor"), _FAILURES),
-    "PipeWrite": (*_as("Processor"), _FAILURES),
-    "PipeDead": (consume("pipe.dead"), *_as("Processor"), TELL_DEAD),
+    "PipeProcess": (*without_queue("Processor"), FAILURES),
+    "PipeWrite": (*without_queue("Processor"), FAILURES),
+    "PipeDead": (consume("pipe.dead"), *without_queue("Processor"), TELL_DEAD),
     # The workflow's own role.
     "PipelineMachine": (
         Permission("lambda", ("Invoke",), "pipe.steps", "the two steps"),
         Permission("sqs", ("SendMessage",), "pipe.dead", "bury what was tried often enough"),
-        Permission("logs", _LOG_DELIVERY, "*", "log executions that fail"),
+        Permission("logs", LOG_DELIVERY, "*", "log executions that fail"),
         TRACES,
     ),
 }
 PIPE_WITHOUT_RESOURCE: Mapping[str, str] = {
     f"logs:{call}": "CloudWatch Logs knows no resource for the delivery of logs of other services"
-    for call in _LOG_DELIVERY
+    for call in LOG_DELIVERY
 }
 
 
