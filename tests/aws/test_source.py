@@ -100,12 +100,13 @@ def test_a_syntax_error_is_named_with_its_line(tmp_path: Path) -> None:
         read_module(tmp_path / "shop.py")
 
 
-def test_places_that_hold_no_source(tmp_path: Path) -> None:
+def test_places_that_hold_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # long values are cut in messages, and this path may be long
     (tmp_path / "shop.txt").write_text("")
     lay(tmp_path, **{"my-shop": PLAIN, "two__a": PLAIN, "two__b": PLAIN})
     (tmp_path / "empty").mkdir()
-    with pytest.raises(NotFoundError, match="no file "):
-        read_module(tmp_path / "absent.py")
+    with pytest.raises(NotFoundError, match=r"no file 'absent\.py'"):
+        read_module(Path("absent.py"))
     with pytest.raises(InvalidError, match=r"a Python file \(\.py\)"):
         read_module(tmp_path / "shop.txt")
     with pytest.raises(InvalidError, match="a name that Python can import"):
@@ -123,11 +124,12 @@ def test_places_that_hold_no_source(tmp_path: Path) -> None:
         read_directory(tmp_path / "two")
 
 
-def test_what_cannot_be_read_or_is_too_large_is_refused(tmp_path: Path) -> None:
+def test_what_cannot_be_read_or_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     lay(tmp_path, handler=PLAIN)
     (tmp_path / "gone.json").symlink_to(tmp_path / "absent")
-    with pytest.raises(InvalidError, match=r"is not allowed; .* links that lead to a file"):
-        read_directory(tmp_path)
+    with pytest.raises(InvalidError, match=r"gone\.json' is not allowed; .* links that lead to a file"):
+        read_directory(Path())
     (tmp_path / "gone.json").unlink()
     with (tmp_path / "huge.bin").open("wb") as file:
         file.truncate(251 * 1024 * 1024)

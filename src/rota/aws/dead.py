@@ -57,17 +57,19 @@ class Dead:
         again = []
         for message in messages:
             try:
-                self._take(message)
+                decoded = decode_message(message.body)
             except InvalidError:
                 # Nobody can do anything with it; the log keeps what it was.
                 log.exception("a message that is none of rota's is dropped: %s", message.body)
+                continue
+            try:
+                self._take(decoded)
             except Exception:
                 log.exception("a dead message comes again: %s", message.body)
                 again.append(message.id)
         return again
 
-    def _take(self, delivered: Delivered) -> None:
-        message = decode_message(delivered.body)
+    def _take(self, message: RunMessage | TickMessage) -> None:
         if isinstance(message, TickMessage):
             self._decide(message)
         else:

@@ -128,13 +128,18 @@ def _walk(path: Path) -> Iterator[Path]:
         yield path
         return
     for child in sorted(path.iterdir()):
+        # Errors cut long values, and the end of a path is what tells.
         if child.name.startswith(".") or child.name in _NOT_CODE or child.suffix == ".pyc":
             continue
         if child.is_dir() and child.is_symlink():
-            raise InvalidError("directory", str(child), "no symbolic link to a directory within the source")
+            raise InvalidError(
+                "directory", f"{child.parent.name}/{child.name}", "no symbolic link to a directory within the source"
+            )
         if not child.is_dir() and not child.is_file():
             raise InvalidError(
-                "file", str(child), "files and directories within the source, and links that lead to a file"
+                "file",
+                f"{child.parent.name}/{child.name}",
+                "files and directories within the source, and links that lead to a file",
             )
         yield from _walk(child)
 
