@@ -98,6 +98,10 @@ class Site:
         """The record of a run once it has come to an end."""
         return self.until(lambda: it if (it := self.client.runs.get(run)).state in OUTCOMES else None, f"end of {run}")
 
+    def unfinished(self, schedule: str) -> list[RunRecord]:
+        """The runs of a schedule that have not come to an end."""
+        return [it for it in self.client.runs.list(schedule=schedule, limit=1000) if it.state not in OUTCOMES]
+
     def until(self, holds: Callable[[], T | None], what: str, wait: float = PATIENCE) -> T:
         """What `holds` answers, once that is something."""
         end = time.monotonic() + wait
