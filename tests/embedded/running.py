@@ -46,6 +46,16 @@ def one_off(task: str, payload: object = None, *, at: int | None = None, **spec:
     return Run(f"once-{next(_numbers)}", at, at, RunSpec(TaskTarget(task), **spec), encode_payload(payload))
 
 
+class SteppedClock:
+    """The machine's clock, off by as much as somebody set it."""
+
+    def __init__(self) -> None:
+        self.off = 0
+
+    def now(self) -> int:
+        return SystemClock().now() + self.off
+
+
 class Running(NamedTuple):
     """An engine and its stores."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from tests.embedded.running import now, one_off, running, wait_for
+from tests.embedded.running import SteppedClock, now, one_off, running, wait_for
 
 from rota.app import App
 from rota.core.current import current_run
@@ -81,13 +81,16 @@ def test_a_run_that_waits_for_a_worker_is_not_started(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_nearly_due_is_not_started(tmp_path: Path) -> None:
-    go, ran = threading.Event(), list[str]()
+    go, ran, clock = threading.Event(), list[str](), SteppedClock()
     go.set()
-    with running(tmp_path / "rota.db", make_app(go, ran), horizon=5) as it:
-        soon, later = one_off("block", at=now() + 1000), one_off("block", at=now() + 1100)
+    # Their time comes when the clock is set forward, so that it cannot come before the cancellation.
+    with running(tmp_path / "rota.db", make_app(go, ran), clock=clock, horizon=60) as it:
+        soon, later = one_off("block", at=now() + 50_000), one_off("block", at=now() + 50_100)
         it.accept(soon, later)
         wait_for(lambda: len(it.engine._near_runs.known) == 2, "both are in the near tier")
         cancel_elsewhere(tmp_path / "rota.db", soon)
+        wait_for(lambda: soon.key not in it.engine._near_runs.known, "it is noticed")
+        clock.off = 51_000
         it.ended(later)
         assert ran == [later.id]
 

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from tests.embedded.running import Running, now, one_off, running, wait_for
+from tests.embedded.running import Running, SteppedClock, now, one_off, running, wait_for
 
 from rota.app import App
 from rota.core.current import current_run
@@ -18,19 +18,8 @@ from rota.core.payload import encode_payload
 from rota.core.run import Run
 from rota.core.triggers import At, Every
 from rota.ports.runs import RunQuery
-from rota.system import SystemClock
 
 HOUR = 3_600_000
-
-
-class SteppedClock:
-    """The machine's clock, off by as much as somebody set it."""
-
-    def __init__(self) -> None:
-        self.off = 0
-
-    def now(self) -> int:
-        return SystemClock().now() + self.off
 
 
 @pytest.fixture
