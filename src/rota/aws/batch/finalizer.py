@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 
 from rota.aws.batch.benches import places_of, prepared_sink
 from rota.aws.batch.ledger import Ledger, find
-from rota.aws.batch.messages import ChunkMessage, FinishMessage, PlanMessage, decode_batch_message
+from rota.aws.batch.messages import ChunkMessage, FinishMessage, PlanMessage, UnreadableError, decode_batch_message
 from rota.aws.batch.post import Post
 from rota.core.batch import BatchRun
 from rota.core.chunk import recut
 from rota.core.completion import Frontier, verdict
-from rota.core.errors import InvalidError, RotaError, StoreError
+from rota.core.errors import RotaError, StoreError
 from rota.core.receipt import Counts
 from rota.core.run import Run
 from rota.ports.batches import Finished
@@ -49,7 +49,7 @@ class Finalizer:
         """Deal with a message. StoreError if it must come again."""
         message = decode_batch_message(body)
         if not isinstance(message, FinishMessage):
-            raise InvalidError("message", body, "a message for the finalizer")
+            raise UnreadableError("message", body, "a message for the finalizer")
         run = find(self._ledger, message.key)
         if run is None:
             return

@@ -20,6 +20,10 @@ VERSION = 1
 Step = Literal["start", "redrive", "open", "cut"]
 
 
+class UnreadableError(InvalidError):
+    """What came is no message for whoever got it, however often it comes."""
+
+
 class ChunkMessage(msgspec.Struct, frozen=True, tag="chunk", tag_field="kind", omit_defaults=True):
     """Do this job. wave: of the request that had it sent; what differs in it is no duplicate. again: the chunk was sent
     before, so it may be done. token: of what an earlier round left, where the job is a later one. search: an item of
@@ -101,11 +105,21 @@ def encode_batch_message(message: AnyBatchMessage) -> str:
 
 
 def decode_batch_message(body: str) -> AnyBatchMessage:
-    """InvalidError for anything else than a message of this version."""
+    """UnreadableError for what is no message of a batch run, InvalidError for one of another version: while a stack is
+    deployed anew, functions of both are there."""
     try:
         message = _decoder.decode(body)
     except msgspec.DecodeError as error:
-        raise InvalidError("message", body, f"a message of a batch run ({error})") from None
+        raise UnreadableError("message", body, f"a message of a batch run ({error})") from None
     if message.v != VERSION:
         raise InvalidError("message", body, f"a message of version {VERSION}; another version of rota sent this one")
+    try:
+        message_key(message)
+    except InvalidError as error:
+        raise UnreadableError("message", body, f"a message of a batch run ({error})") from None
     return message
+
+
+def message_key(message: AnyBatchMessage) -> BatchKey:
+    """The batch run that a message is about. InvalidError if it names none."""
+    return message.message.key if isinstance(message, LaterMessage) else message.key

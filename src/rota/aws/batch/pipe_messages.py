@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
-from rota.aws.batch.messages import ChunkMessage, decode_batch_message
+from rota.aws.batch.messages import ChunkMessage, UnreadableError, decode_batch_message
 from rota.core.errors import InvalidError
 
 LARGEST_STATE = 256 * 1024
@@ -65,7 +65,7 @@ def chunk_message(body: str) -> ChunkMessage:
     """InvalidError for anything else than the message of a chunk."""
     message = decode_batch_message(body)
     if not isinstance(message, ChunkMessage):
-        raise InvalidError("message", body, "a message about a chunk")
+        raise UnreadableError("message", body, "a message about a chunk")
     return message
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from rota.aws.batch.benches import Benches, prepared_sink
 from rota.aws.batch.ledger import Headers, Ledger, find
 from rota.aws.batch.map_start import MapStarter
-from rota.aws.batch.messages import ChunkMessage, LaterMessage, PlanMessage, Step, decode_batch_message
+from rota.aws.batch.messages import ChunkMessage, LaterMessage, PlanMessage, Step, UnreadableError, decode_batch_message
 from rota.aws.batch.post import Post
 from rota.aws.batch.sizing import sized
 from rota.aws.batch.verdicts import decide_failed
@@ -25,7 +25,7 @@ from rota.connectors.stored import is_spooled
 from rota.core.batch import BatchRun
 from rota.core.chunk import Chunk
 from rota.core.completion import ChunkRow
-from rota.core.errors import InvalidError, RotaError, SourceError, StoreError
+from rota.core.errors import RotaError, SourceError, StoreError
 from rota.core.ledger_tree import FAN_OUT
 from rota.ports.batches import Which
 from rota.ports.clock import Clock
@@ -78,7 +78,7 @@ class Planner:
         elif isinstance(message, PlanMessage):
             self._take(message, received, left)
         else:
-            raise InvalidError("message", body, "a message for the planner")
+            raise UnreadableError("message", body, "a message for the planner")
 
     def _send_on(self, later: LaterMessage) -> None:
         if later.due > self._clock.now() + _EARLY:

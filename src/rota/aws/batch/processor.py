@@ -18,7 +18,7 @@ import msgspec
 
 from rota.aws.batch.benches import Bench, Benches
 from rota.aws.batch.ledger import Headers, Ledger, find, row_of
-from rota.aws.batch.messages import ChunkMessage, decode_batch_message
+from rota.aws.batch.messages import ChunkMessage, UnreadableError, decode_batch_message
 from rota.aws.batch.places import S3Places
 from rota.aws.batch.post import Post
 from rota.aws.batch.search import Search
@@ -28,7 +28,6 @@ from rota.aws.batch_cost import MEMORY
 from rota.core.batch import BatchRun
 from rota.core.completion import Mark, verdict
 from rota.core.current import CURRENT, CurrentRun
-from rota.core.errors import InvalidError
 from rota.core.outcome import Failure, failure_of, innermost_frame
 from rota.ports.clock import Clock
 from rota.processing.calls import OverMemoryError
@@ -83,7 +82,7 @@ class Processor:
         """Deal with a message; False if it must come again. StoreError likewise."""
         message = decode_batch_message(body)
         if not isinstance(message, ChunkMessage):
-            raise InvalidError("message", body, "a message about a chunk")
+            raise UnreadableError("message", body, "a message about a chunk")
         run = self._going(message)
         if run is None:
             return True

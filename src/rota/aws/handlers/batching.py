@@ -1,32 +1,20 @@
-"""What the functions of batch runs have in common: their parts, and how messages are dealt with one by one."""
+"""What the functions of batch runs have in common: their parts, and how they take the messages of an event."""
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from typing import Any
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.app import App
 from rota.aws.apps import load_app
 from rota.aws.batch.assembly import BatchParts, batch_parts
-from rota.aws.batch.heartbeat import EVERY, HELD, PATIENCE, Heartbeat
-from rota.aws.batch.processor import Visit
+from rota.aws.batch.deliveries import Deal, Deliveries
 from rota.aws.batch.settings import BatchSettings
 from rota.aws.handlers.setting import Context, began, parts
 from rota.core.errors import InvalidError
 from rota.ports.target import TargetCall
 from rota.processing.starting import batch_call
-
-log: logging.Logger = logging.getLogger("rota.batch")
-_LONGEST_WAIT = 7200
-"""Seconds until a message that could not be dealt with comes again, at the most."""
-Deal = Callable[[str, Visit], object]
-"""Deals with the body of a message; False if it must come again."""
 
 
 @cache
@@ -58,33 +46,10 @@ def dealt(event: dict[str, Any], context: Context, queue: str, deal: Deal) -> di
     """Deal with the messages of an SQS event from `queue` (a URL, or "" if its own visibility timeout is right);
     answers those that must come again."""
     began(context)
-    again = []
-    for row in event.get("Records", ()):
-        received = int(row.get("attributes", {}).get("ApproximateReceiveCount", 1))
-        hold = _holding(queue, row.get("receiptHandle", ""))
-        heart = Heartbeat(hold, PATIENCE if received < 2 else EVERY)
-        try:
-            with heart:
-                done = deal(row["body"], Visit(received, context.get_remaining_time_in_millis, heart.hold)) is not False
-        except InvalidError as error:
-            # Nobody can do anything with it; the log keeps what it was.
-            log.error("a message is dropped: %s", error)  # noqa: TRY400 the error says all
-            continue
-        except Exception:
-            log.exception("a message comes again: %s", row["body"])
-            done = False
-            # Deliveries are numbered, and an outage may last.
-            with suppress(ClientError, BotoCoreError):
-                hold(min(HELD * 2 ** (received - 1), _LONGEST_WAIT))
-        if not done:
-            again.append({"itemIdentifier": row["messageId"]})
-    return {"batchItemFailures": again}
 
-
-def _holding(queue: str, receipt: str) -> Callable[[int], None]:
-    def hold(seconds: int) -> None:
+    def hold(receipt: str, seconds: int) -> None:
         if queue:
-            wait = max(0, seconds)
-            parts().sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=receipt, VisibilityTimeout=wait)
+            parts().sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=receipt, VisibilityTimeout=seconds)
 
-    return hold
+    again = Deliveries(hold, deal).deliver(event.get("Records", ()), context.get_remaining_time_in_millis)
+    return {"batchItemFailures": [{"itemIdentifier": one} for one in again]}

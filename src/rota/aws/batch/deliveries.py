@@ -1,0 +1,61 @@
+"""Deals with the messages that a function of batch runs is handed, one by one, and says which come again.
+
+Only what nobody can ever read is dropped. Whatever else goes wrong, an app that cannot be loaded or settings that are
+missing as much as an outage, brings the message back, later and later, until it lies in a dead-letter queue, whose
+consumer counts it in the ledger.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rota.aws.batch.heartbeat import EVERY, HELD, PATIENCE, Heartbeat
+from rota.aws.batch.messages import UnreadableError
+from rota.aws.batch.processor import Visit
+
+log: logging.Logger = logging.getLogger("rota.batch")
+_LONGEST_WAIT = 7200
+"""Seconds until a message that could not be dealt with comes again, at the most."""
+Deal = Callable[[str, Visit], object]
+"""Deals with the body of a message; False if it must come again."""
+Hold = Callable[[str, int], None]
+"""Hides the message of a receipt handle for so many seconds from now."""
+
+
+class Deliveries:
+    """What one function is handed. hold: hides messages. deal: deals with one."""
+
+    def __init__(self, hold: Hold, deal: Deal) -> None:
+        self._hold = hold
+        self._deal = deal
+
+    def deliver(self, records: Iterable[dict[str, Any]], left: Callable[[], int]) -> list[str]:
+        """Deal with the records of an SQS event; answers the ids of those that must come again. left: milliseconds that
+        the function may still take."""
+        return [row["messageId"] for row in records if not self._is_done(row, left)]
+
+    def _is_done(self, row: dict[str, Any], left: Callable[[], int]) -> bool:
+        received = int(row.get("attributes", {}).get("ApproximateReceiveCount", 1))
+
+        def hold(seconds: int) -> None:
+            self._hold(row.get("receiptHandle", ""), max(0, seconds))
+
+        heart = Heartbeat(hold, PATIENCE if received < 2 else EVERY)
+        try:
+            with heart:
+                return self._deal(row["body"], Visit(received, left, heart.hold)) is not False
+        except UnreadableError as error:
+            # The log keeps what it was.
+            log.error("a message is dropped: %s", error)  # noqa: TRY400 the error says all
+            return True
+        except Exception:
+            log.exception("a message comes again: %s", row["body"])
+            # Deliveries are numbered, and an outage may last.
+            with suppress(ClientError, BotoCoreError):
+                hold(min(HELD * 2 ** (received - 1), _LONGEST_WAIT))
+            return False
