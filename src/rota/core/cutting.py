@@ -87,8 +87,8 @@ class LineCutter:
                     at = self._skip(window, base, end, high)
 
     def _skip(self, window: bytes, base: int, low: int, high: int) -> int:
-        """Counts lines of `[low, high)` that do not end the chunk, in a tenth of the time of finding each; answers where
-        the few begin that are left to look at."""
+        """Counts lines of `[low, high)` that do not end the chunk, in a tenth of the time of finding each; answers
+        where the few begin that are left to look at."""
         while high - low > _NARROW and self._want_lines - self._lines > _FEW:
             middle = (low + high) // 2
             lines = window.count(b"\n", low, middle)
