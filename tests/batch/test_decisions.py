@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rota.core.batch import BatchRun, BatchSpec
@@ -143,6 +143,7 @@ def ranges(found: Estimate) -> list[Range]:
 
 
 @given(PROBES, st.integers(0, 10_000), st.integers(1, 64), st.none() | st.floats(0.001, 1e6), st.booleans())
+@example([Probe(47, 47, 0, 0.0, 0)], 0, 1, None, False)
 def test_the_ranges_of_an_estimate_are_in_order(
     probes: list[Probe], more: int, concurrency: int, rate_limit: float | None, known: bool
 ) -> None:

@@ -108,7 +108,8 @@ def _share(failed: int, attempted: int) -> Range:
     share, square = failed / attempted, z * z / attempted
     centre = (share + square / 2) / (1 + square)
     half = z * math.sqrt(share * (1 - share) / attempted + square / (4 * attempted)) / (1 + square)
-    return Range(max(0.0, centre - half), share, min(1.0, centre + half))
+    # Where the share is 0 or 1 that is one end, save for the rounding.
+    return Range(max(0.0, min(share, centre - half)), share, min(1.0, max(share, centre + half)))
 
 
 def _product(one: Range, other: Range) -> Range:
