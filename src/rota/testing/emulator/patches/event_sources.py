@@ -33,8 +33,8 @@ def mend(counts: Counts) -> None:
 
     def deleted(url: str, handles: set[str]) -> None:
         requests = _requests(len(handles))
-        counts.add("internal.sqs.DeleteMessageBatch", requests=requests, items=len(handles))
         counts.bill(queue_requests(requests, fifo=url.endswith(".fifo")))
+        counts.add("internal.sqs.DeleteMessageBatch", requests=requests, items=len(handles))
         delete(url, handles)
 
     sqs._delete_messages_for_esm = deleted
