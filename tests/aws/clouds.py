@@ -15,7 +15,7 @@ import boto3
 from rota.client import Client
 from rota.core.run import RunRecord
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 ROLE = "arn:aws:iam::000000000000:role/test"
 
 
@@ -30,7 +30,7 @@ def make_function(name: str, source: str) -> None:
         Role=ROLE,
         Handler="index.handler",
         Code={"ZipFile": packed.getvalue()},
-        Timeout=10,
+        Timeout=60,
     )
 
 

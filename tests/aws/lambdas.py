@@ -28,7 +28,7 @@ def create(name: str, source: str, **more: Any) -> str:
         Role=ROLE,
         Handler="code_of_function.handler",
         Code={"ZipFile": bundle(source)},
-        **{"Timeout": 10, **more},
+        **{"Timeout": 60, **more},
     )
     return str(made["FunctionArn"])
 

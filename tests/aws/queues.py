@@ -8,6 +8,9 @@ from typing import Any
 
 import boto3
 
+PATIENCE = 180.0
+"""Seconds; a deadline only ends a test that fails."""
+
 
 def create(name: str, **attributes: object) -> str:
     """A queue; answers its URL."""
@@ -21,7 +24,7 @@ def arn(url: str) -> str:
     return str(answer["Attributes"]["QueueArn"])
 
 
-def receive(url: str, count: int, seconds: float = 20) -> list[dict[str, Any]]:
+def receive(url: str, count: int, seconds: float = PATIENCE) -> list[dict[str, Any]]:
     """`count` messages, deleted. AssertionError if they do not come within so many seconds."""
     client, found = boto3.client("sqs"), list[dict[str, Any]]()
     until = time.monotonic() + seconds

@@ -62,7 +62,7 @@ def test_executions_and_what_feeds_them_are_billed(aws: Emulator) -> None:
     boto3.client("lambda").create_event_source_mapping(**mapping)
     aws.reset_counts()
     boto3.client("sqs").send_message(QueueUrl=url, MessageBody="x")
-    until = time.monotonic() + 20
+    until = time.monotonic() + queues.PATIENCE
     while "internal.sqs.DeleteMessageBatch" not in aws.counts():
         assert time.monotonic() < until
         time.sleep(0.02)

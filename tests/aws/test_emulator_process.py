@@ -18,7 +18,7 @@ from tests.aws.lambdas import create, invoke
 from rota.core.errors import InvalidError, NotFoundError, RotaError
 from rota.testing.emulator import Emulator
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 EXECUTABLE = [sys.executable, "-m", "rota", "emulator", "--json", "--port", "0"]
 
 

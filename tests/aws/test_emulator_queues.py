@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import itertools
 import json
+import time
 from typing import Any
 
 import boto3
@@ -13,6 +14,7 @@ from botocore.exceptions import ClientError
 from tests.aws import lambdas, queues
 
 from rota.testing.emulator import Emulator
+from rota.testing.emulator.count import Count
 
 pytestmark = pytest.mark.usefixtures("aws")
 MIB = 1024 * 1024
@@ -67,14 +69,14 @@ def test_a_bad_entry_fails_alone_and_a_batch_that_is_too_long_as_a_whole() -> No
 
 
 def test_nothing_is_lost_between_senders_and_receivers() -> None:
-    client, url = boto3.client("sqs"), queues.create("q")
+    client, url = boto3.client("sqs"), queues.create("q", VisibilityTimeout="600")
 
     def send(batch: int) -> None:
         client.send_message_batch(QueueUrl=url, Entries=entries(*(f"{batch}-{i}" for i in range(10))))
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         sending = [pool.submit(send, batch) for batch in range(100)]
-        bodies = [it["Body"] for it in queues.receive(url, 1000, seconds=60)]
+        bodies = [it["Body"] for it in queues.receive(url, 1000)]
         for it in sending:
             it.result()
     assert len(set(bodies)) == 1000
@@ -83,9 +85,10 @@ def test_nothing_is_lost_between_senders_and_receivers() -> None:
 def test_a_delayed_message_comes_once_it_is_due_and_a_released_one_at_once() -> None:
     client, url = boto3.client("sqs"), queues.create("q")
     assert "Messages" not in client.receive_message(QueueUrl=url)
+    sent = time.monotonic()
     client.send_message(QueueUrl=url, MessageBody="later", DelaySeconds=1)
-    assert "Messages" not in client.receive_message(QueueUrl=url)
-    [message] = client.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
+    [message] = client.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
+    assert time.monotonic() - sent >= 1
     assert "Messages" not in client.receive_message(QueueUrl=url)
     client.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
     assert [it["Body"] for it in queues.receive(url, 1)] == ["later"]
@@ -134,15 +137,26 @@ def batches(size: int, window: int, bodies: list[str]) -> list[list[str]]:
     """What batches a function was given."""
     client, url, to = boto3.client("sqs"), queues.create("from"), queues.create("to")
     lambdas.create("report", REPORT, Environment={"Variables": {"TO": to}})
+    # All of it is there when the first window begins.
+    for start in range(0, len(bodies), 10):
+        client.send_message_batch(QueueUrl=url, Entries=entries(*bodies[start : start + 10]))
     boto3.client("lambda").create_event_source_mapping(
         EventSourceArn=queues.arn(url), FunctionName="report", BatchSize=size, MaximumBatchingWindowInSeconds=window
     )
     found: list[list[str]] = []
-    for start in range(0, len(bodies), 10):
-        client.send_message_batch(QueueUrl=url, Entries=entries(*bodies[start : start + 10]))
     while sum(map(len, found)) < len(bodies):
         found += [json.loads(it["Body"]) for it in queues.receive(to, 1)]
     return found
+
+
+def counted(aws: Emulator, name: str, items: int) -> dict[str, Count]:
+    """The counts once so many items are among them: what a function tells comes before its own end."""
+    until = time.monotonic() + queues.PATIENCE
+    while (counts := aws.counts()).get(name, Count()).items < items:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert counts[name].items == items
+    return counts
 
 
 def test_a_batching_window_gathers_more_than_ten(aws: Emulator) -> None:
@@ -150,7 +164,7 @@ def test_a_batching_window_gathers_more_than_ten(aws: Emulator) -> None:
     found = batches(20, 2, bodies)
     assert sorted(len(it) for it in found) == [5, 20, 20]
     assert sorted(int(body) for batch in found for body in batch) == list(range(45))
-    counts = aws.counts()
+    counts = counted(aws, "internal.sqs.DeleteMessageBatch", 45)
     assert counts["internal.sqs.ReceiveMessage"].items == 45
     assert counts["internal.lambda.Execute:report"].requests == 3
 
@@ -158,7 +172,7 @@ def test_a_batching_window_gathers_more_than_ten(aws: Emulator) -> None:
 def test_without_a_window_nothing_waits(aws: Emulator) -> None:
     found = batches(10, 0, ["a"])
     assert found == [["a"]]
-    assert aws.counts()["internal.sqs.DeleteMessageBatch"].items == 1
+    assert counted(aws, "internal.sqs.DeleteMessageBatch", 1)["internal.sqs.ReceiveMessage"].items == 1
 
 
 MEETING = """

@@ -35,7 +35,7 @@ def test_at_is_meant_in_its_zone(zone: str) -> None:
     url = queues.create("q")
     due = dt.datetime.now(ZoneInfo(zone)) + dt.timedelta(seconds=2)
     schedule(f"at({due:%Y-%m-%dT%H:%M:%S})", zone, url)
-    assert [it["Body"] for it in queues.receive(url, 1, seconds=8)] == ['"fired"']
+    assert [it["Body"] for it in queues.receive(url, 1)] == ['"fired"']
     assert time.time() >= due.timestamp() - 1
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 ROLE = "arn:aws:iam::000000000000:role/states"
 
 
-def run(definition: dict[str, Any], given: object, kind: str = "STANDARD", seconds: float = 20) -> dict[str, Any]:
+def run(definition: dict[str, Any], given: object, kind: str = "STANDARD", seconds: float = 120) -> dict[str, Any]:
     """Start an execution; answers its description once it has ended."""
     client = boto3.client("stepfunctions")
     made = client.create_state_machine(name="machine", definition=json.dumps(definition), roleArn=ROLE, type=kind)

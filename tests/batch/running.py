@@ -15,7 +15,7 @@ from rota.client import Client
 from rota.core.batch import BatchRun
 from rota.embedded.serving import Serving
 
-PATIENCE = 60
+PATIENCE = 180
 
 
 class Place:
@@ -41,7 +41,7 @@ class Place:
         self.app.batch("orders", source=source, task=task, **given)
 
     def serve(self) -> Serving:
-        return wiring.engine(self.url, self.app, durability="process", grace=5.0)
+        return wiring.engine(self.url, self.app, durability="process", grace=60.0)
 
     def client(self) -> Client:
         return wiring.connect(self.url, self.app, durability="process")

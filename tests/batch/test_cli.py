@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+PATIENCE = 180.0
 SHOP = """
 from rota.app import App
 app = App("shop")
@@ -48,7 +49,7 @@ class Shell:
 
     def rota(self, *words: str, code: int = 0) -> str:
         command = [sys.executable, "-m", "rota", "batch", *words]
-        done = subprocess.run(command, check=False, cwd=self.root, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, check=False, cwd=self.root, capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == code, (done.stdout, done.stderr)
         return done.stdout + done.stderr if code else done.stdout
 
@@ -89,7 +90,7 @@ def test_from_start_to_redrive_without_a_server(shell: Shell) -> None:
 
 def test_without_a_server_the_command_says_what_one_would_log(shell: Shell) -> None:
     command = [sys.executable, "-m", "rota", "batch", "start", "graves", "--app", "shop.py", "--json"]
-    done = subprocess.run(command, check=True, cwd=shell.root, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=True, cwd=shell.root, capture_output=True, text=True, timeout=PATIENCE)
     assert json.loads(done.stdout)["failed"] == 1
     warned = [line for line in done.stderr.splitlines() if "WARNING rota.batch" in line]
     assert warned
@@ -99,7 +100,7 @@ def test_without_a_server_the_command_says_what_one_would_log(shell: Shell) -> N
 def test_what_tasks_print_is_no_result(shell: Shell) -> None:
     for options in ([], ["--sample", "10"]):
         command = [sys.executable, "-m", "rota", "batch", "start", "noisy", "--app", "shop.py", "--json", *options]
-        done = subprocess.run(command, check=True, cwd=shell.root, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, check=True, cwd=shell.root, capture_output=True, text=True, timeout=PATIENCE)
         json.loads(done.stdout)
         assert "printed by a task" in done.stderr
         assert ("printed by who is told" in done.stderr) == (not options)
@@ -116,7 +117,7 @@ def test_on_a_terminal_there_is_a_bar_and_room_for_warnings(shell: Shell) -> Non
         while data := os.read(terminal, 1 << 16):
             shown += data
     os.close(terminal)
-    answer, _ = process.communicate(timeout=60)
+    answer, _ = process.communicate(timeout=PATIENCE)
     assert json.loads(answer)["failed"] == 1
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
     assert re.search(r"graves@\S+ (pending|running).* items", text)

@@ -19,7 +19,7 @@ from rota import wiring
 from rota.client import Client
 from rota.core.receipt import Counts
 
-PATIENCE = 120
+PATIENCE = 300
 ROOT = Path(__file__).resolve().parents[2]
 
 

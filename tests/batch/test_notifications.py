@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
+from tests.aws import queues
 from tests.batch import shop
 from tests.batch.running import PATIENCE, Place
 from tests.batch.test_control import until
@@ -60,8 +61,7 @@ def test_a_queue_of_sqs_is_told(place: Place, aws: Emulator) -> None:
     place.batch(shop.picky, place.orders(20), notify=[f"sqs:{url}", "queue:told"])
     with place.serve() as client:
         run = client.batches.wait(client.batches.start("orders").id, PATIENCE)
-        got = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"])
-        [message] = got["Messages"]
+        [message] = queues.receive(url, 1, PATIENCE)
         until(lambda: all(one.state == "succeeded" for one in client.runs.list()))
     assert json.loads(message["Body"])["outcome"] == run.state == "failed"
     assert message["MessageAttributes"]["rota-run-id"]["StringValue"].startswith("orders:failed:0.1@")

@@ -19,7 +19,7 @@ from rota.service import schedules
 from rota.system import SystemClock
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
+PATIENCE = 180.0
 MEDDLER_DIES_EVERY = 10
 IN_THE_MIDDLE = 0.75
 """How many of the kills wait until the engine serves; the others come at any moment from its very start."""

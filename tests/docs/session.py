@@ -21,7 +21,8 @@ from typing import Self
 from tests.docs.likeness import Likeness
 from tests.docs.pages import Block, Command
 
-PATIENCE = 60.0
+PATIENCE = 180.0
+"""Seconds; a deadline only ends a test that fails."""
 _INTERPRETER = """
 import contextlib, io, json, sys, traceback
 names = {"__name__": "__main__"}

@@ -23,7 +23,7 @@ from rota.ports.runs import RunStore
 from rota.ports.target import TargetCall
 from rota.system import SystemClock
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 EVER = 1 << 50
 _numbers = itertools.count(1)
 
