@@ -143,7 +143,7 @@ def ranges(found: Estimate) -> list[Range]:
 
 
 @given(PROBES, st.integers(0, 10_000), st.integers(1, 64), st.none() | st.floats(0.001, 1e6), st.booleans())
-@example([Probe(47, 47, 0, 0.0, 0)], 0, 1, None, False)
+@example(probes=[Probe(47, 47, 0, 0.0, 0)], more=0, concurrency=1, rate_limit=None, known=False)
 def test_the_ranges_of_an_estimate_are_in_order(
     probes: list[Probe], more: int, concurrency: int, rate_limit: float | None, known: bool
 ) -> None:
