@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rota.aws.dynamo.batches import Progress
+from rota.aws.dynamo.batches import LIFETIME, Progress
+from rota.aws.dynamo.lifetimes import DAY
 from rota.core.batch import BatchKey, BatchRun
 from rota.core.chunk import Chunk
 from rota.core.completion import Mark, is_complete
@@ -33,6 +34,9 @@ class MemoryLedger(MemoryBatchStore):
         known = self.__dict__.setdefault("awaited", {})
         known.setdefault((key, run.revision), frozenset(numbers))
         return self.is_complete(key)
+
+    def deadline(self, key: BatchKey) -> int:
+        return key.created + LIFETIME - DAY
 
     def glance(self, key: BatchKey) -> BatchRun | None:
         found = self.get([key])

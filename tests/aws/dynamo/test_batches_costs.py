@@ -10,9 +10,10 @@ import pytest
 from tests.aws.dynamo.batching import SIGNATURES, chunk, mark, marks, started, store_of
 from tests.aws.dynamo.metering import Metered
 
-from rota.aws.dynamo.batches import DynamoBatches
+from rota.aws.dynamo.batches import LIFETIME, DynamoBatches
 from rota.aws.dynamo.batches_keys import month_of, node_key, row_key
 from rota.aws.dynamo.items import Item, size_of
+from rota.aws.dynamo.lifetimes import DAY
 from rota.aws.dynamo.runs import DynamoRuns
 from rota.aws.dynamo.table import Table
 from rota.core.batch import LONGEST_NAME, BatchRun
@@ -26,7 +27,6 @@ from rota.testing.conformance.values import T0
 from rota.testing.emulator import Emulator
 
 UNIT = 1024
-DAY = 86_400_000
 
 
 @pytest.fixture
@@ -152,12 +152,14 @@ def test_one_cause_in_one_call_starts_one_batch_run(batches: DynamoBatches) -> N
     assert first == second == run
 
 
-def test_a_timeout_beyond_the_ledger_s_lifetime_is_refused(table: Table) -> None:
-    spec = msgspec.structs.replace(BATCH, timeout=31_536_000.0)
-    with pytest.raises(InvalidError, match="timeout"):
-        DynamoBatches(table, DynamoRuns(table)).accept(
-            [BatchRun(name="orders", created=T0, spec=spec, directory="/rota")]
-        )
+def test_a_batch_run_ends_a_day_before_its_ledger_expires(table: Table) -> None:
+    store = DynamoBatches(table, DynamoRuns(table))
+    spec = msgspec.structs.replace(BATCH, timeout=89 * 86_400.0 + 1)
+    run = BatchRun(name="orders", created=T0, spec=spec, directory="/rota")
+    with pytest.raises(InvalidError, match=r"timeout: .* at most 7689600 s: a day later a batch run and its ledger"):
+        store.accept([run])
+    assert store.list(BatchQuery()) == []
+    assert store.deadline(run.key) == T0 + LIFETIME - DAY
 
 
 def test_what_cannot_be_is_refused(batches: DynamoBatches) -> None:

@@ -1,9 +1,9 @@
 """Says how a batch run ends, and finishes it.
 
 Whoever marks the chunk that completes the ledger sends a message here, and so does whoever sees that a batch run may
-have to end before: too many failures, its timeout, a cancel. Messages may come twice, and two finalizers may work at
-the same time: `decide` lets one verdict stand, `finish` lets one of them end it, and what lies between gives the same
-when it is done again.
+have to end before: too many failures, its timeout, a cancel, a ledger that is about to expire. Messages may come twice,
+and two finalizers may work at the same time: `decide` lets one verdict stand, `finish` lets one of them end it, and
+what lies between gives the same when it is done again.
 
 Cuts that were guessed are proven here, before a batch run may have succeeded: chunks whose neighbours do not meet are
 cut anew and sent again, and the last of them brings the next message.
@@ -18,9 +18,10 @@ from rota.aws.batch.benches import places_of, prepared_sink
 from rota.aws.batch.ledger import Ledger, find
 from rota.aws.batch.messages import ChunkMessage, FinishMessage, PlanMessage, UnreadableError, decode_batch_message
 from rota.aws.batch.post import Post
+from rota.aws.batch.verdicts import judged
 from rota.core.batch import BatchRun
 from rota.core.chunk import recut
-from rota.core.completion import Frontier, verdict
+from rota.core.completion import Frontier
 from rota.core.errors import RotaError, StoreError
 from rota.core.receipt import Counts
 from rota.core.run import Run
@@ -82,7 +83,8 @@ class Finalizer:
         elif received > 1 and run.sealed is not None and run.wish == "run":
             # A finalizer may have died between opening chunks again and sending them.
             self._post.plan(PlanMessage(run.id, "open", f"finish-{self._clock.now()}"))
-        found = verdict(run, self._counts(run, complete=complete), self._clock.now(), complete=complete)
+        counts, now = self._counts(run, complete=complete), self._clock.now()
+        found = judged(self._ledger, run, counts, now, complete=complete)
         if found is None:
             return False
         self._ledger.decide(run.key, found)

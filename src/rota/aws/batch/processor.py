@@ -22,11 +22,11 @@ from rota.aws.batch.messages import ChunkMessage, UnreadableError, decode_batch_
 from rota.aws.batch.places import S3Places
 from rota.aws.batch.post import Post
 from rota.aws.batch.search import Search
-from rota.aws.batch.verdicts import decide_failed, said
+from rota.aws.batch.verdicts import decide_failed, judged, said
 from rota.aws.batch_choice import overspent
 from rota.aws.batch_cost import MEMORY
 from rota.core.batch import BatchRun
-from rota.core.completion import Mark, verdict
+from rota.core.completion import Mark
 from rota.core.current import CURRENT, CurrentRun
 from rota.core.outcome import Failure, failure_of, innermost_frame
 from rota.ports.clock import Clock
@@ -133,7 +133,7 @@ class Processor:
         counted = find(self._ledger, run.key)
         if counted is None:
             return
-        if verdict(counted, counted.counts, now, complete=False) is not None:
+        if judged(self._ledger, counted, counted.counts, now, complete=False) is not None:
             self._post.finish(run.id)
         elif (why := overspent(counted, now, self._memory)) and self._ledger.hold(run.key, why):
             log.warning("%s: %s", run.id, why)

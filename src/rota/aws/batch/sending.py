@@ -16,6 +16,7 @@ from rota.aws.batch.ledger import Ledger
 from rota.aws.batch.map_plan import EARLY
 from rota.aws.batch.messages import PlanMessage, Step
 from rota.aws.batch.post import Post
+from rota.aws.batch.verdicts import is_out_of_time
 from rota.aws.batch_choice import Choice, choose
 from rota.aws.batch_cost import Way
 from rota.core.batch import BatchKey, BatchRun, Wish
@@ -86,6 +87,9 @@ class SendingBatches:
         for run in self._ledger.get([key]):
             if run.spec.topology == "map" and not run.is_open and run.sealed is None:
                 raise ConflictError(EARLY, batch_run=run.id)
+            if not run.is_open and is_out_of_time(self._ledger, run, self._clock.now()):
+                said = f"the ledger of batch run {run.id} is about to expire; start a new one for what is left"
+                raise ConflictError(said, batch_run=run.id)
         again = self._ledger.redrive(key, groups)
         if again is not None:
             self._post.plan(PlanMessage(again.id, wave=f"redrive-{again.revision}"))

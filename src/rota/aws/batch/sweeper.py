@@ -2,6 +2,8 @@
 
 A batch run that has come no further since the last look is taken up again from its ledger: chunks that are open are
 sent once more, an end that was not finished is asked for. Nothing depends on it while all goes well.
+
+It also has those ended whose ledger is about to expire, paused ones too, of which nobody else would think.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from rota.aws.batch.benches import places_of
 from rota.aws.batch.ledger import Ledger
 from rota.aws.batch.messages import PlanMessage
 from rota.aws.batch.post import Post
+from rota.aws.batch.verdicts import is_out_of_time
 from rota.core.batch import BatchRun
 from rota.ports.clock import Clock
 
@@ -52,7 +55,8 @@ class Sweeper:
         now = self._clock.now()
         if now - run.created < SETTLING:
             return False
-        if run.state == "finishing" or run.wish == "cancel":
+        late = is_out_of_time(self._ledger, run, now)
+        if run.state == "finishing" or run.wish == "cancel" or late:
             self._post.finish(run.id)
             return True
         if run.wish == "pause" or not self._is_overdue(run, now):

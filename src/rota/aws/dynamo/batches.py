@@ -6,7 +6,8 @@ whether the batch run is complete. That is reported by the mark that completes i
 that, since the report may be what a crash took; `decide` lets one of them through.
 
 Everything of a batch run expires `lifetime` after it was accepted, its ledger with it, so that nothing need be removed,
-which would cost as much as writing it. So a batch run must have ended by then; it is refused if its timeout is longer.
+which would cost as much as writing it. So a batch run must have ended by then, and `deadline` says by when: its
+functions end it as failed if it has not. A longer timeout is refused.
 """
 
 from __future__ import annotations
@@ -111,6 +112,10 @@ class DynamoBatches:
         trees = None if header is None else awaited_of(header)
         return trees is not None and all(self._table.map(self._trees.is_complete, trees))
 
+    def deadline(self, key: BatchKey) -> int:
+        """When a batch run must have ended (epoch ms), so that its end is known for a while before it expires."""
+        return self._index.deadline(key)
+
     def glance(self, key: BatchKey) -> BatchRun | None:
         """The batch run as it is now, but for totals, for one read unit: what became of chunks is not counted."""
         return self._index.glance(key)
@@ -123,7 +128,7 @@ class DynamoBatches:
     # the port
 
     def accept(self, runs: Sequence[BatchRun]) -> builtins.list[BatchRun]:
-        """As the port says; all or nothing up to 25 at once. InvalidError for a timeout beyond the lifetime."""
+        """As the port says; all or nothing up to 25 at once. InvalidError for a timeout beyond the deadline."""
         return self._index.accept(runs)
 
     def get(self, keys: Sequence[BatchKey]) -> builtins.list[BatchRun]:

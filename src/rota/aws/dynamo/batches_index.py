@@ -23,6 +23,7 @@ from rota.aws.dynamo.batches_keys import (
     spec_key,
 )
 from rota.aws.dynamo.items import Delete, Item, Put, Write, number_of, text_of
+from rota.aws.dynamo.lifetimes import DAY
 from rota.aws.dynamo.table import RefusedError, Table
 from rota.aws.dynamo.tree import Trees
 from rota.core.batch import BatchKey, BatchRun
@@ -46,6 +47,7 @@ class Index:
         self._table = table
         self._trees = trees
         self._lifetime = lifetime
+        self._longest = lifetime - DAY
         self._months: set[str] = set()
         self._specs: dict[BatchKey, Item] = {}
 
@@ -53,11 +55,15 @@ class Index:
         """When everything of a batch run does, epoch seconds."""
         return (key.created + self._lifetime) // 1000
 
+    def deadline(self, key: BatchKey) -> int:
+        """When a batch run must have ended, epoch ms."""
+        return key.created + self._longest
+
     def accept(self, runs: Sequence[BatchRun]) -> list[BatchRun]:
         """As the port says; whole, up to 25 at once."""
         for run in runs:
-            if run.spec.timeout is not None and run.spec.timeout * 1000 > self._lifetime:
-                most = f"at most {self._lifetime // 1000} s, as long as a batch run and its ledger are kept"
+            if run.spec.timeout is not None and run.spec.timeout * 1000 > self._longest:
+                most = f"at most {self._longest // 1000} s: a day later a batch run and its ledger expire"
                 raise InvalidError("timeout", run.spec.timeout, most)
         return [one for at in range(0, len(runs), _AT_ONCE) for one in self._accept(runs[at : at + _AT_ONCE])]
 
