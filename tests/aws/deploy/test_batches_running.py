@@ -21,7 +21,7 @@ from rota.core.batch import BatchRun
 from rota.testing.emulator import Emulator
 
 ITEMS = 10_000
-PATIENCE = 150.0
+PATIENCE = 300.0
 
 
 @pytest.fixture

@@ -92,6 +92,6 @@ def test_one_command_on_a_laptop_deploys_and_stays_until_it_is_interrupted(tmp_p
         assert len(json.loads(listed.stdout)) == 5
     finally:
         process.send_signal(signal.SIGINT)
-        code = process.wait(30)
+        code = process.wait(120)
         process.stdout.close()
     assert code == 0, (tmp_path / "notes").read_text()

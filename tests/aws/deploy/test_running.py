@@ -19,7 +19,7 @@ from rota.aws.synth import synthesize
 from rota.client import Client
 from rota.testing.emulator import Emulator
 
-PATIENCE = 90.0
+PATIENCE = 180.0
 
 
 @pytest.fixture

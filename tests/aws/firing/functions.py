@@ -15,6 +15,8 @@ from rota.aws.handlers import adhoc, dead, dispatcher, feeder, setting, worker
 from rota.aws.sessions import client
 
 EVENTS = Path(__file__).resolve().parents[3] / "deploy" / "events"
+PATIENCE = 180.0
+"""Seconds; a deadline only ends a test that fails."""
 QUEUES = ("DispatchQueue", "WorkerQueue", "DeadQueue", "data")
 
 
@@ -104,6 +106,15 @@ class Functions:
             if row["MessageId"] not in again:
                 self.sqs.delete_message(QueueUrl=url, ReceiptHandle=row["ReceiptHandle"])
         return len(rows)
+
+    def arrives(self) -> str:
+        """What comes to the queue `data`, through the dispatcher if it is late."""
+        ends = time.monotonic() + PATIENCE
+        while not (found := self.received(wait=1)):
+            assert time.monotonic() < ends, "nothing came"
+            self.deliver()
+        [body] = found
+        return body
 
     def received(self, queue: str = "data", wait: int = 0) -> list[str]:
         rows = self.sqs.receive_message(QueueUrl=self.queues[queue], MaxNumberOfMessages=10, WaitTimeSeconds=wait)

@@ -17,12 +17,12 @@ def note(payload: object) -> str:
     return rota.current_run().id
 
 
-@app.task(timeout=0.2)
+@app.task(timeout=0.5)
 def slow() -> None:
-    time.sleep(0.6)
+    time.sleep(30)
 
 
-@app.task(timeout=0.2)
+@app.task(timeout=0.5)
 async def slow_async() -> None:
     try:
         await asyncio.sleep(30)

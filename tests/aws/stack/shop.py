@@ -35,6 +35,14 @@ def slow(order: dict[str, str]) -> str:
     return done
 
 
+@app.task
+def linger(order: dict[str, str]) -> str:
+    done = _note(order["to"])
+    while not Path(order["until"]).exists():
+        time.sleep(0.05)
+    return done
+
+
 @app.task(retry=rota.Retry(attempts=3, initial=0.2, jitter="none"))
 def flaky(order: dict[str, str]) -> int:
     _note(order["to"])

@@ -29,7 +29,8 @@ from rota.core.run import OUTCOMES, RunRecord
 from rota.core.target import HttpTarget
 from rota.testing.emulator import Emulator
 
-PATIENCE = 60.0
+PATIENCE = 180.0
+"""Seconds; a deadline only ends a test that fails."""
 T = TypeVar("T")
 
 

@@ -54,7 +54,7 @@ def test_a_stack_that_is_not_there_and_a_region_that_it_is_not_in(site: Site) ->
 
 def test_a_missing_permission_is_named(site: Site) -> None:
     before = len(site.client.runs.list(limit=1000))
-    denied = Fault(code="AccessDeniedException", times=1)
+    denied = Fault(code="AccessDeniedException")
     site.emulator.faults({"dynamodb.BatchWriteItem": denied, "dynamodb.PutItem": denied})
     try:
         with pytest.raises(RotaError, match=r"dynamodb:(BatchWriteItem|PutItem)"):

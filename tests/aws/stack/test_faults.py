@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.aws.stack.account import Account
-from tests.aws.stack.site import Endpoint, Site, deployed, quiet_deployer, synthesis
+from tests.aws.stack.site import PATIENCE, Endpoint, Site, deployed, quiet_deployer, synthesis
 
 from rota.core.errors import RotaError
 from rota.testing.emulator import Emulator, Fault
@@ -96,7 +96,7 @@ class Day:
             if feeding:
                 self.site.feed_somehow()
         self.site.emulator.faults({})
-        end = time.monotonic() + 45
+        end = time.monotonic() + PATIENCE
         while self.read(1) and time.monotonic() < end:
             if feeding:
                 self.site.feed_somehow()
@@ -186,7 +186,9 @@ def test_more_and_fewer_shards_while_everybody_writes(day: Day) -> None:
         it = quiet_deployer()
         it.execute(it.plan(day.site.name, synthesis(), {"Shards": shards}))
         day.site.resting()
+        before = len(day.account.acknowledged)
         time.sleep(2)
+        day.site.until(lambda before=before: len(day.account.acknowledged) > before + 15, "what is written since")
     over.set()
     for one in threads:
         one.join()
