@@ -120,7 +120,7 @@ class MapStack:
         for body in self.messages("finalize"):
             self.batches.finalizer().handle(body, 1)
 
-    def ended(self, id: str, seconds: float = 60) -> BatchRun:
+    def ended(self, id: str, seconds: float = 180) -> BatchRun:
         """The batch run, once it and its execution have ended."""
         self.turn()
         until = time.monotonic() + seconds

@@ -23,7 +23,7 @@ from rota.core.batch import BatchRun
 from rota.testing.emulator import Emulator, Fault
 
 ITEMS = 10_000
-PATIENCE = 90.0
+PATIENCE = 300.0
 MODULE = str(Path(__file__).with_name("piped.py"))
 
 

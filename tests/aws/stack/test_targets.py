@@ -110,9 +110,7 @@ def test_a_dead_letter_is_listed_is_on_the_dead_queue_and_comes_back(site: Site,
     run = site.client.at(soon(), "task:once_mended", {"to": str(done), "mended": str(mended)})
     assert site.ended(run).state == "failed"
     assert [it["id"] for it in command(site, "dead", "list")] == [run]
-    site.until(
-        lambda: any(run in it["Body"] for it in site.received(site.outputs["DeadQueueUrl"], wait=1)), "its copy"
-    )
+    site.until(lambda: any(run in it["Body"] for it in site.received(site.outputs["DeadQueueUrl"], wait=1)), "its copy")
     assert "it is broken" in json.dumps(command(site, "dead", "show", run))
     mended.touch()
     command(site, "dead", "redrive", run)
