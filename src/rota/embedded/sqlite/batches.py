@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -35,6 +35,11 @@ _SET_MARK = (
     "UPDATE batch_chunks SET first = ?, behind = ?, items = ?, succeeded = ?, failed = ?, skipped = ?, results = ?, bytes = ?,"
     " retries = ?, revision = ?, parts = ? WHERE run = ? AND number = ?"
 )
+_ADD_DONE = (
+    "INSERT OR IGNORE INTO batch_chunks (run, number, chunk, first, behind, items, succeeded, failed, skipped, results, bytes,"
+    " retries, revision, parts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_ADD_PLANNED = "UPDATE batch_runs SET planned = planned + ?, expected = expected + ? WHERE id = ?"
 _SUMS = "items, succeeded, failed, skipped, results, bytes, retries"
 _ADD_SUMS = (
     "UPDATE batch_runs SET done = done + ?, items = items + ?, succeeded = succeeded + ?, failed = failed + ?,"
@@ -92,9 +97,12 @@ class SqliteBatches:
     ) -> BatchRun:
         def work(connection: sqlite3.Connection) -> BatchRun:
             run = _row_id(connection, key)
-            known = {chunk.number for chunk in planned}
-            _plan(connection, run, [*planned, *(mark.chunk for mark in marks if mark.chunk.number not in known)])
-            _mark(connection, run, marks)
+            marked = {mark.chunk.number for mark in marks}
+            new = _plan(connection, run, [chunk for chunk in planned if chunk.number not in marked])
+            new += _mark(connection, run, marks, {chunk.number: chunk for chunk in planned})
+            if new:
+                expected = sum(chunk.items or 0 for chunk in new)
+                connection.execute(_ADD_PLANNED, (len(new), expected, run))
             if sealed is not None:
                 connection.execute("UPDATE batch_runs SET sealed = ? WHERE id = ?", (sealed, run))
             return _found(connection, key)
@@ -225,35 +233,46 @@ def _found(connection: sqlite3.Connection, key: BatchKey) -> BatchRun:
     return found[1]
 
 
-def _plan(connection: sqlite3.Connection, run: int, chunks: Sequence[Chunk]) -> None:
-    expected = new = 0
+def _plan(connection: sqlite3.Connection, run: int, chunks: Sequence[Chunk]) -> builtins.list[Chunk]:
+    """Answers the chunks that were not known."""
     sql = "INSERT OR IGNORE INTO batch_chunks (run, number, chunk) VALUES (?, ?, ?)"
-    for chunk in chunks:
-        if connection.execute(sql, (run, chunk.number, chunk_text(chunk))).rowcount:
-            expected += chunk.items or 0
-            new += 1
-    if new:
-        connection.execute(
-            "UPDATE batch_runs SET planned = planned + ?, expected = expected + ? WHERE id = ?", (new, expected, run)
-        )
+    return [chunk for chunk in chunks if connection.execute(sql, (run, chunk.number, chunk_text(chunk))).rowcount]
 
 
-def _mark(connection: sqlite3.Connection, run: int, marks: Sequence[Mark]) -> None:
+def _mark(
+    connection: sqlite3.Connection, run: int, marks: Sequence[Mark], planned: Mapping[int, Chunk]
+) -> builtins.list[Chunk]:
+    """One statement a mark, unless it repeats an earlier one. planned: chunks that come with their marks, if they are
+    not known. Answers the chunks that were not."""
     sums = [0] * 8
+    new: builtins.list[Chunk] = []
     for mark in marks:
         number, columns = mark.chunk.number, mark_columns(mark)
-        if not connection.execute(f"{_SET_MARK} AND first IS NULL", (*columns, run, number)).rowcount:
+        if number in planned and _add_done(connection, run, planned[number], columns):
+            new.append(planned[number])
+        elif not connection.execute(f"{_SET_MARK} AND first IS NULL", (*columns, run, number)).rowcount:
             sql = "SELECT revision FROM batch_chunks WHERE run = ? AND number = ?"
-            if connection.execute(sql, (run, number)).fetchone()[0] > mark.revision:
+            known = connection.execute(sql, (run, number)).fetchone()
+            if known is None:
+                _add_done(connection, run, mark.chunk, columns)
+                new.append(mark.chunk)
+            elif known[0] > mark.revision:
                 continue
-            _take_back(connection, run, number)
-            connection.execute(_SET_MARK, (*columns, run, number))
+            else:
+                _take_back(connection, run, number)
+                connection.execute(_SET_MARK, (*columns, run, number))
         for index, added in enumerate((1, *columns[2:9])):
             sums[index] += added
         if mark.failures:
             _count_failures(connection, run, mark)
     if marks:
         connection.execute(_ADD_SUMS, (*sums, run))
+    return new
+
+
+def _add_done(connection: sqlite3.Connection, run: int, chunk: Chunk, columns: tuple[object, ...]) -> bool:
+    """A chunk and its mark; False if the chunk is known."""
+    return bool(connection.execute(_ADD_DONE, (run, chunk.number, chunk_text(chunk), *columns)).rowcount)
 
 
 def _count_failures(connection: sqlite3.Connection, run: int, mark: Mark) -> None:
