@@ -97,7 +97,7 @@ class PartDirectory:
         name = part_name(chunk.number, revision, self._kind)
         counted = Counter(results)
         digest, size = hashlib.sha256(), 0
-        with named_file(self.directory / name) as out:
+        with named_file(f"{self.directory}/{name}") as out:
             for data in self.encoding().encode(counted):
                 out.write(data)
                 digest.update(data)
@@ -106,7 +106,7 @@ class PartDirectory:
 
     def sync(self, parts: Iterable[Part]) -> None:
         """Makes the parts durable."""
-        sync_files(self.directory / part.name for part in parts)
+        sync_files(self.directory, [part.name for part in parts])
 
     def discard(self, run_id: str) -> None:
         """Removes the run's parts and marker, and the directory if nothing else is in it."""
@@ -155,8 +155,6 @@ class PartFilesSink:
         return self._parts.encoding().refusal(result)
 
     def finish(self, parts: Iterable[Part]) -> Delivered:
-        for _ in parts:
-            pass
         return self.left()
 
     def left(self) -> Delivered:

@@ -114,11 +114,9 @@ class Marking:
         marks = [mark for mark, _ in group.marks]
         if marks:
             self._sink.sync([part for _, part in group.marks if part is not None])
-            sync_files(
-                self._places.dead_path(mark.chunk.number, mark.revision)
-                for mark in marks
-                if mark.failures or mark.revision
-            )
+            dead = [mark for mark in marks if mark.failures or mark.revision]
+            names = [self._places.dead_path(mark.chunk.number, mark.revision).name for mark in dead]
+            sync_files(self._places.dead, names)
         run = self._store.record(self._key, group.planned, marks, group.sealed[-1] if group.sealed else None)
         self._source.release(mark.chunk for mark in marks)
         return run
