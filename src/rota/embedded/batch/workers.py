@@ -12,6 +12,7 @@ import os
 import selectors
 import signal
 import socket
+import time
 from collections import deque
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ from rota.processing.jobs import Job, Report
 DEEPEST = 8
 _SHORT, _LONG = 0.02, 0.25
 """Seconds. Jobs shorter than the one are given many at a time, those longer than the other one at a time."""
+_NAP = 0.002
+"""Seconds that the engine may look away, at most, while workers have enough to do."""
 
 
 class Died(NamedTuple):
@@ -59,13 +62,19 @@ class _Worker:
         self.channel = ours
         self.channel.sendall(encode(setup) + b"\n")
         self.jobs: deque[Job] = deque()
+        self.unsent = b""
         self.ready = False
         self.held = b""
 
-    def send(self, job: Job) -> None:
+    def take(self, job: Job) -> None:
         self.jobs.append(job)
+        self.unsent += encode(job) + b"\n"
+
+    def send(self) -> None:
+        """Whatever it took since the last time."""
+        said, self.unsent = self.unsent, b""
         with contextlib.suppress(OSError):  # it has died, which `poll` sees
-            self.channel.sendall(encode(job) + b"\n")
+            self.channel.sendall(said)
 
     def received(self) -> tuple[list[Report], bool]:
         """What it reported, and whether it is still there."""
@@ -129,19 +138,23 @@ class Workers:
         return self.most * self._depth - self.busy
 
     def give(self, job: Job) -> None:
-        """To the worker that has least to do, or to a new one."""
+        """To the worker that has least to do, or to a new one; it is sent by the next `poll`."""
         least = min(self._workers, key=lambda it: len(it.jobs), default=None)
         if least is None or (least.jobs and len(self._workers) < self.most):
             least = _Worker(self._setup, self._forge, self._lifeline)
             self._workers.append(least)
             self._selector.register(least.channel, selectors.EVENT_READ, least)
-        least.send(job)
+        least.take(job)
 
     def poll(self, timeout: float) -> tuple[list[tuple[Job, Report]], list[Died], Failure | None]:
         """Reports and deaths, waiting up to `timeout` seconds for one; and why no worker can be started, if so."""
         reported: list[tuple[Job, Report]] = []
         died: list[Died] = []
         fatal: Failure | None = None
+        for worker in self._workers:
+            if worker.unsent:
+                worker.send()
+        self._nap()
         for key, _ in self._selector.select(timeout):
             worker = key.data
             if worker is None:
@@ -158,6 +171,13 @@ class Workers:
             if not alive:
                 died.append(self._bury(worker))
         return reported, died, fatal
+
+    def _nap(self) -> None:
+        """Let some short jobs end before looking at the first: a look takes a good part of such a job's time, on a core
+        that a worker could use."""
+        least = min((len(worker.jobs) for worker in self._workers), default=0)
+        if self._depth == DEEPEST and least > 2:
+            time.sleep(min(_NAP, self._took * (least - 1) / 2))
 
     def _adapt(self, seconds: float) -> None:
         self._took = seconds if not self._took else 0.8 * self._took + 0.2 * seconds
