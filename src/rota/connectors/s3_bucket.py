@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rota.connectors.place import BLOCK
 from rota.core.errors import InvalidError, StoreError
 
 _TAKEN = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
@@ -50,15 +52,35 @@ class Bucket:
             raise self._failed(error) from error
         return data
 
-    def create_once(self, key: str, content: bytes) -> bytes:
-        """Puts the object unless it exists; returns what it holds."""
+    def create(self, key: str, content: Any) -> bool:
+        """Puts the object unless it exists; whether it did. content: bytes, or a file that is read to its end."""
         try:
             self._ask("put_object", Key=key, Body=content, IfNoneMatch="*")
         except ClientError as error:
             if error.response["Error"]["Code"] not in _TAKEN:
                 raise self._failed(error) from error
+            return False
         except BotoCoreError as error:
             raise self._failed(error) from error
+        return True
+
+    def sha256(self, key: str) -> str:
+        """Of what an object holds, in hexadecimal digits; "" if there is none."""
+        try:
+            found = hashlib.sha256()
+            for data in self._ask("get_object", Key=key)["Body"].iter_chunks(BLOCK):
+                found.update(data)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _MISSING:
+                return ""
+            raise self._failed(error) from error
+        except BotoCoreError as error:
+            raise self._failed(error) from error
+        return found.hexdigest()
+
+    def create_once(self, key: str, content: bytes) -> bytes:
+        """Puts the object unless it exists; returns what it holds."""
+        self.create(key, content)
         data: bytes = self.call("get_object", Key=key)["Body"].read()
         return data
 

@@ -1,4 +1,9 @@
-"""Part files under a prefix in S3: an object a chunk, put whole, so it is there whole or not at all."""
+"""Part files under a prefix in S3: an object a chunk, put whole, so it is there whole or not at all.
+
+Two functions may come to work on the same chunk, one of them long given up, and a task need not do the same twice. So a
+part is never written over: who finds its name taken, by other results, writes under a name that has their hash, and
+the mark that stands in the ledger names the part that goes with it, whoever wrote last. `finish` removes the others.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +25,8 @@ from rota.core.errors import ConflictError
 from rota.core.receipt import Delivered, Part
 
 _COLUMNS = "columns.json"
+_RIVAL = "x"
+"""What a hash in the name of a part begins with."""
 _IN_MEMORY = 8 * BLOCK
 _DELETED_A_REQUEST = 1000
 
@@ -98,8 +105,12 @@ class S3PartsSink:
                 digest.update(data)
                 size += len(data)
             body.seek(0)
-            self._bucket.call("put_object", Key=self._prefix + name, Body=body)
-        return Part(name, counted.items, size, digest.hexdigest())
+            key, sha256 = self._prefix + name, digest.hexdigest()
+            if not self._bucket.create(key, body) and self._bucket.sha256(key) != sha256:
+                name = f"{name.removesuffix(self._options.format)}{_RIVAL}{sha256[:16]}.{self._options.format}"
+                body.seek(0)
+                self._bucket.call("put_object", Key=self._prefix + name, Body=body)
+        return Part(name, counted.items, size, sha256)
 
     def sync(self, parts: Iterable[Part]) -> None:
         """What S3 has taken is durable."""
@@ -108,9 +119,21 @@ class S3PartsSink:
         return self._encoder().refusal(result)
 
     def finish(self, parts: Iterable[Part]) -> Delivered:
-        for _ in parts:
-            pass
+        rivals = self._rivals()
+        if rivals:
+            rivals.difference_update(part.name for part in parts)
+            self._delete(self._prefix + name for name in rivals)
         return self.left()
+
+    def _rivals(self) -> set[str]:
+        """The names of parts that were written with different results."""
+        found: set[str] = set()
+        for key in self._held_parts():
+            name = key.removeprefix(self._prefix)
+            stem, hashed, _ = name.partition(f".{_RIVAL}")
+            if hashed:
+                found |= {name, f"{stem}.{self._options.format}"}
+        return found
 
     def left(self) -> Delivered:
         return Delivered("parts", f"s3://{self._bucket.name}/{self._prefix}")
@@ -118,7 +141,10 @@ class S3PartsSink:
     def discard(self, run_id: str) -> None:
         if self.owner() != run_id:
             return
-        keys = [*self._held_parts(), self._prefix + _COLUMNS, self._prefix + MARKER]
+        self._delete([*self._held_parts(), self._prefix + _COLUMNS, self._prefix + MARKER])
+
+    def _delete(self, names: Iterable[str]) -> None:
+        keys = list(names)
         for low in range(0, len(keys), _DELETED_A_REQUEST):
             batch = [{"Key": key} for key in keys[low : low + _DELETED_A_REQUEST]]
             self._bucket.call("delete_objects", Delete={"Objects": batch})
