@@ -39,6 +39,13 @@ def test_the_queue_as_a_whole_costs_a_tenth_of_what_rows_alone_cost() -> None:
     assert usage("queue", Work(items=MILLION, chunk_items=100)).dollars < ROWS.dollars / 10
 
 
+def test_a_pipeline_as_a_whole_costs_a_tenth_of_what_rows_alone_cost_and_more_where_results_are_large() -> None:
+    assert usage("pipeline", Work(items=MILLION, chunk_items=100)).dollars < ROWS.dollars / 10
+    writes = [usage("pipeline", Work(items=MILLION, chunk_items=100, result=size)).object_writes for size in (2e3, 3e3)]
+    assert writes == pytest.approx([10_000, 20_000], rel=0.01)
+    assert usage("pipeline", Work(items=MILLION, chunk_items=100, result=3e3, sink="none")).object_writes < 100
+
+
 def test_the_queue_is_the_cheapest_and_its_chunks_the_cheaper_the_larger() -> None:
     found = [
         {way: usage(way, Work(items=MILLION, chunk_items=size)).dollars for way in WAYS} for size in (1, 100, 1000)

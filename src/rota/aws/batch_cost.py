@@ -7,7 +7,7 @@ They differ in how a chunk gets to its function:
     queue     a FIFO queue: sent by tens, received and deleted one by one; the state of the batch run now and then
     map       a child of a Distributed Map: its start and its one state are transitions; marks are stored by hundreds
     pipeline  a FIFO queue, a function that starts an Express workflow and waits for it, and two functions in that;
-              results and mark go from one to the other by the bucket
+              results go from one to the other in the workflow's state, or by the bucket where they are large
 
 What is not counted by requests is estimated: milliseconds of functions beside the task, log lines, sampled traces. What
 a task itself asks of AWS, what lies in S3, and what a stack costs while nothing runs come in addition.
@@ -72,6 +72,12 @@ _SAMPLED = 0.05
 _CHILD = 2.0
 _STATES = 6.0
 _EXPRESS_MB = 64
+LARGEST_INLINE = 100_000
+"""Bytes that the message of a chunk and what the processor of a pipeline passes on take together, at most, in the state
+of the workflow. The rest of its 256 KB is for what Step Functions adds: answers of functions, up to 32 KB of an
+error."""
+_COMPRESSED = 0.4
+"""Of the bytes of results, as text in a state: rows of JSON become a third or a quarter."""
 
 _SQS_TOGETHER = 10
 _MESSAGE = 65_536
@@ -175,13 +181,17 @@ def _piped(work: Work) -> Usage:
     express = Usage(express_requests=1, express_gb_seconds=ceil(10 * seconds) / 10 * _EXPRESS_MB / 1024)
     started = _ran(msgspec.structs.replace(work, memory=_ENGINE_MEMORY), seconds + _START_MS / 1000)
     written = _ran(work, (_WRITE_MS + _ITEM_MS * work.together) / 1000)
-    passed = Usage(object_writes=1, object_reads=1) + Usage(object_writes=1, object_reads=1).times(_kept(work))
-    done = _worked(work) + _read_state(work) + Usage(read_units=_GLANCE) + _marked(work)
-    return _cut() + _lane() + started + express + _ran(work, work.chunk_seconds) + written + passed + done
+    # Two functions look at the state of the batch run, each once a second.
+    looked = _read_state(work) + Usage(read_units=_GLANCE * min(1.0, seconds))
+    done = _worked(work) + looked + _marked(work)
+    return _cut() + _lane() + started + express + _ran(work, work.chunk_seconds) + written + _passed(work) + done
 
 
-def _kept(work: Work) -> float:
-    return 0.0 if work.sink == "none" else 1.0
+def _passed(work: Work) -> Usage:
+    """Results that are too large for the state of a workflow."""
+    size = work.together * (1 - work.failed) * work.result * _COMPRESSED
+    large = work.sink != "none" and size > LARGEST_INLINE
+    return Usage(object_writes=1, object_reads=1) if large else Usage()
 
 
 def _cut() -> Usage:

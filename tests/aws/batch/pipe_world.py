@@ -17,6 +17,7 @@ from rota.aws.batch.pipe_sink import PassingBenches
 from rota.aws.batch.pipe_steps import PipeProcessor, PipeWriter, TransientError
 from rota.aws.batch.post import Post
 from rota.aws.batch.processor import Visit
+from rota.aws.batch_cost import LARGEST_INLINE
 from rota.aws.near import NearTier
 from rota.aws.stack.pipe_states import pipeline_states
 from rota.core.errors import StoreError
@@ -28,10 +29,13 @@ STATES = pipeline_states("process", "write", "dead")["States"]
 
 @dataclass
 class PipeWorld(World):
-    """buried: what workflows gave up. kept: copies for whoever looks into it."""
+    """inline: bytes that may travel in a state. buried: what workflows gave up. kept: copies for whoever looks into it.
+    states: how long those before `Write` were."""
 
+    inline: int = LARGEST_INLINE
     buried: list[Buried] = field(default_factory=list)
     kept: list[dict[str, Any]] = field(default_factory=list)
+    states: list[int] = field(default_factory=list)
     attempts: int = 0
     chunks: str = CHUNKS
 
@@ -41,7 +45,7 @@ class PipeWorld(World):
         post = Post(NearTier(self.wrap(self.sqs), self.clock, threads=1, sleep=lambda _: None), SETTINGS)
         passing = PassingBenches(self.app.tasks, self.app.batches, self.patience)
         benches = Benches(self.app.tasks, self.app.batches, self.patience)
-        self.processor = PipeProcessor(ledger, post, self.clock, passing)
+        self.processor = PipeProcessor(ledger, post, self.clock, passing, inline=self.inline)
         self.writer = PipeWriter(ledger, post, self.clock, benches)
         self.pipe_dead = PipeDead(ledger, post, self.processor, self.writer, self.kept.append)
         self.bury = _Bury(self, self.bury)  # type: ignore[assignment]
@@ -58,6 +62,7 @@ class PipeWorld(World):
         event = msgspec.json.decode(encode_execution(Execution(message, held.received)))
         passed = self._state("Process", event)
         if passed:
+            self.states.append(len(msgspec.json.encode({**event, "result": {"passed": passed}})))
             self._state("Write", {**event, "passed": passed})
         return True
 

@@ -104,6 +104,6 @@ def check_command_line(client: Client) -> None:
     assert " to $" in text
     started = said("--topology", "auto", "--detach", "--json")
     assert "queue is the cheapest, $" in started
-    [run] = client.batches.list(name="queue")
+    [run, *_] = client.batches.list(name="queue")
     assert run.spec.topology == "queue"
     assert isinstance(client.batches.wait(run.id, PATIENCE), BatchRun)

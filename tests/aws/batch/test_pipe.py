@@ -11,15 +11,19 @@ from tests.aws.batch.test_faults import Fragile
 from tests.aws.batch.world import Killed
 
 import rota
+from rota.aws.batch_cost import LARGEST_INLINE
 from rota.connectors.verifying import verify_manifest
 from rota.core.batch import BatchKey
 from rota.core.tolerance import Tolerance
 
 ITEMS = 60
+ROOMS = {"all by the state": LARGEST_INLINE, "results by the folder": 800, "all by the folder": 0}
 
 
-def world_of(place: Path, wrap: Fragile | None = None, seed: int = 0, items: int = ITEMS) -> tuple[PipeWorld, BatchKey]:
-    world = PipeWorld(shop(place, items), place, seed)
+def world_of(
+    place: Path, wrap: Fragile | None = None, seed: int = 0, items: int = ITEMS, inline: int = LARGEST_INLINE
+) -> tuple[PipeWorld, BatchKey]:
+    world = PipeWorld(shop(place, items), place, seed, inline=inline)
     key = world.start("double")
     if wrap is not None:
         world.wrap = wrap
@@ -28,13 +32,33 @@ def world_of(place: Path, wrap: Fragile | None = None, seed: int = 0, items: int
 
 
 @pytest.mark.parametrize("twice", [0.0, 0.3])
-def test_a_batch_run_ends_with_exact_totals_and_tells_once(tmp_path: Path, twice: float) -> None:
-    world, key = world_of(tmp_path, items=500)
+@pytest.mark.parametrize("way", ROOMS)
+def test_a_batch_run_ends_with_exact_totals_and_tells_once(tmp_path: Path, twice: float, way: str) -> None:
+    world, key = world_of(tmp_path, items=500, inline=ROOMS[way])
     run = world.until_ended(key, twice=twice)
     world.drain()
     check(world, run)
     assert not world.buried
     assert not list((world.place / run.id).glob("apart/**/*.json*")), "what was passed on is removed at the end"
+
+
+def test_what_is_small_travels_in_the_state_and_the_rest_by_the_folder(tmp_path: Path) -> None:
+    found = {}
+    for way, inline in ROOMS.items():
+        (tmp_path / way).mkdir()
+        world, key = world_of(tmp_path / way, items=500, inline=inline)
+        while not any(it.done for it in world.ledger.get([key])):
+            world.step()
+        passing = list((world.place / key.id / "apart/passing").glob("*"))
+        found[way] = {path.suffix for path in passing}, max(world.states)
+    suffixes = {way: it for way, (it, _) in found.items()}
+    # What the first items put off came to waits in the folder for the last of them.
+    assert suffixes == {
+        "all by the state": set(),
+        "results by the folder": {".jsonl"},
+        "all by the folder": {".jsonl", ".json"},
+    }
+    assert found["all by the folder"][1] < found["results by the folder"][1] < found["all by the state"][1] < 2000
 
 
 def test_items_that_wait_long_leave_the_lane_and_come_back(tmp_path: Path) -> None:
@@ -90,17 +114,19 @@ def test_it_is_paused_resumed_and_cancelled(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_death_at_any_call_changes_nothing(tmp_path: Path, after: bool) -> None:
+@pytest.mark.parametrize("way", ROOMS)
+def test_a_death_at_any_call_changes_nothing(tmp_path: Path, after: bool, way: str) -> None:
     counting = Fragile(1_000_000, after=False)
     (tmp_path / "whole").mkdir()
-    world, key = world_of(tmp_path / "whole", counting)
+    inline = ROOMS[way]
+    world, key = world_of(tmp_path / "whole", counting, inline=inline)
     world.until_ended(key)
     world.drain()
     assert counting.fuse.calls > 40
     for at in range(1, counting.fuse.calls + 1):
         place = tmp_path / str(at)
         place.mkdir()
-        world, key = world_of(place, Fragile(at, after=after), seed=at)
+        world, key = world_of(place, Fragile(at, after=after), seed=at, inline=inline)
         run = world.until_ended(key)
         world.drain()
         check(world, run, ITEMS)

@@ -1,5 +1,5 @@
-"""What travels through a pipeline beside the messages of chunks. Descriptions and names of files alone: no state of
-the workflow grows with the items."""
+"""What travels through a pipeline beside the messages of chunks: descriptions, and what a step passes on, which is
+bounded (see `rota.aws.batch.pipe_passing`). So no state of the workflow grows with the items."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Execution(msgspec.Struct, frozen=True):
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a step is invoked with. retries: how often the state was tried before. passed: what the step before passed
-    on."""
+    on, or the name of the file that it is in."""
 
     message: ChunkMessage
     received: int = 1

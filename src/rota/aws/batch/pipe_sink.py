@@ -1,37 +1,39 @@
-"""Results on their way from the processor to the writer of a pipeline: JSON Lines in the batch run's own folder.
+"""The sink of a pipeline's processor, which holds results for the writer, or keeps them in the batch run's own folder
+where they are too many.
 
-What travels through the state machine is the name of a file. The sink behind is asked for what it refuses, while it is
-still known which item a result came from; so what gets to the writer is what the sink takes.
+The sink behind is asked for what it refuses, while it is still known which item a result came from; so what gets to
+the writer is what the sink takes.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-
-import msgspec
+from itertools import chain
 
 from rota.aws.batch.benches import Bench, Benches
+from rota.aws.batch.pipe_passing import PASSING
 from rota.connectors.folder import Folder
 from rota.connectors.jsonl import join_lines
 from rota.core.batch import BatchRun
 from rota.core.chunk import Chunk
-from rota.core.completion import Mark
-from rota.core.errors import InvalidError, SourceError
+from rota.core.errors import InvalidError
 from rota.core.receipt import Delivered, Part
 from rota.ports.sink import Sink
 
-_PASSING = "apart/passing/"
-_BLOCK = 1000
+_HELD = 1 << 20
+"""Bytes of results that are held. More would hardly become small enough to be passed on, however well it compresses."""
 
 
 class PassingSink:
-    """A `Sink` that keeps results for `behind`. token: of this attempt, so that nobody else's results get its names."""
+    """A `Sink` that passes results on instead of `behind`. token: of this attempt, so that nobody else's results get
+    its names. held: what is not in the folder, by the names of parts."""
 
     def __init__(self, behind: Sink, folder: Folder, token: str) -> None:
         self._behind = behind
         self._folder = folder
         self._token = token
+        self.held: dict[str, bytes] = {}
 
     def check(self) -> None:
         self._behind.check()
@@ -40,7 +42,7 @@ class PassingSink:
         self._behind.prepare(run_id)
 
     def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int = 0) -> Part:
-        name = f"{_PASSING}{self._token}.e{revision}.jsonl"
+        name = f"{PASSING}{self._token}.e{revision}.jsonl"
         digest = hashlib.sha256()
         items = size = 0
 
@@ -56,11 +58,19 @@ class PassingSink:
                 items, size = items + len(block), size + len(data)
                 yield data
 
-        self._folder.write(name, lines())
+        made = lines()
+        begun: list[bytes] = []
+        while size <= _HELD and (data := next(made, None)) is not None:
+            begun.append(data)
+        self.held.pop(name, None)
+        if size <= _HELD:
+            self.held[name] = b"".join(begun)
+        else:
+            self._folder.write(name, chain(begun, made))
         return Part(name, items, size, digest.hexdigest())
 
     def sync(self, parts: Iterable[Part]) -> None:
-        """S3 keeps what it took."""
+        """S3 keeps what it took, and the message of the chunk is not gone before what is held is written."""
 
     def refusal(self, result: object) -> str | None:
         problem = self._behind.refusal(result)
@@ -94,34 +104,6 @@ class PassingBenches(Benches):
         return bench._replace(sink=PassingSink(bench.sink, bench.places.folder, self.token))
 
 
-def pass_on(folder: Folder, token: str, mark: Mark) -> str:
-    """Keep what a chunk came to, whose parts the writer is to write; answers the name that it has."""
-    name = f"{_PASSING}{token}.json"
-    folder.write(name, [msgspec.json.encode(mark)])
-    return name
-
-
-def passed_on(folder: Folder, name: str) -> Mark:
-    """What was kept. SourceError if it is not there."""
-    text = folder.read(name)
-    if text is None:
-        raise SourceError(f"what the processor passed on as {name!r} is not there")
-    return msgspec.json.decode(text, type=Mark)
-
-
-def written(folder: Folder, sink: Sink, chunk: Chunk, part: Part) -> Part:
-    """The part of `sink` with the results that this one passes on; a part that is written already stays as it is.
-    SourceError if they are not there or not whole."""
-    if not part.name.startswith(_PASSING):
-        return part
-    data = folder.read(part.name)
-    if data is None or hashlib.sha256(data).hexdigest() != part.sha256:
-        raise SourceError(f"the results in {part.name!r} are not there, or not whole")
-    edition = int(part.name.rpartition(".e")[2].removesuffix(".jsonl"))
-    return sink.write(chunk, _blocks(data), edition)
-
-
-def _blocks(data: bytes) -> Iterator[list[object]]:
-    lines = data.splitlines()
-    for low in range(0, len(lines), _BLOCK):
-        yield [msgspec.json.decode(line) for line in lines[low : low + _BLOCK]]
+def held_by(bench: Bench) -> dict[str, bytes]:
+    """Results that a chunk came to, and that are nowhere else."""
+    return bench.sink.held if isinstance(bench.sink, PassingSink) else {}

@@ -1,5 +1,5 @@
-"""The first step of a pipeline's workflow: attempts the items of a chunk. It answers the name of what it passes on, or
-"" if nothing is to be written."""
+"""The first step of a pipeline's workflow: attempts the items of a chunk. It answers what it passes on, or "" if
+nothing is to be written."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def pipeline_states(process: str, write: str, dead_queue: str) -> Json:
     """The definition. process, write: ARNs of functions. dead_queue: the URL of a FIFO queue."""
     message = {"message.$": "$.message", "received.$": "$.received", "retries.$": "$$.State.RetryCount"}
     return {
-        "Comment": "One chunk of a batch run: descriptions and names travel here, items never do",
+        "Comment": "One chunk of a batch run: its description and, where they are small, its results travel here",
         "StartAt": "Process",
         "TimeoutSeconds": WHOLE_SECONDS,
         "States": {
