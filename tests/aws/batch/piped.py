@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import rota
@@ -11,6 +12,7 @@ app = rota.App("piped")
 
 @app.task(retry=rota.Retry(attempts=3, initial=0.01, jitter="none"))
 def price(order: dict[str, Any]) -> dict[str, Any]:
+    time.sleep(order.get("seconds", 0))
     if order["bad"]:
         raise ValueError("it is bad")
     return {"id": str(order["number"]), "total": order["number"] * 1.5}

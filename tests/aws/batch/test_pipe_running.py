@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,10 @@ def client(stack: Stack) -> Iterator[Client]:
         yield made
 
 
-def put_orders(bad: int, items: int = ITEMS) -> None:
-    """Items of which `bad` in a hundred fail."""
-    rows = (msgspec.json.encode({"number": it, "bad": it % 100 < bad}) for it in range(items))
+def put_orders(bad: int, items: int = ITEMS, seconds: Sequence[float] = ()) -> None:
+    """Items of which `bad` in a hundred fail. seconds: that the first ones take."""
+    waits = [*seconds, *repeat(0, items - len(seconds))]
+    rows = (msgspec.json.encode({"number": it, "bad": it % 100 < bad, "seconds": waits[it]}) for it in range(items))
     boto3.client("s3").put_object(Bucket="piped-orders", Key="orders.jsonl", Body=b"\n".join(rows))
 
 
@@ -169,6 +171,20 @@ def test_what_cannot_be_written_is_buried_kept_and_redriven(client: Client, stac
 
 
 @pytest.mark.slow
+def test_a_starter_that_dies_does_not_hold_up_its_lane_for_as_long_as_a_workflow_may_take(
+    client: Client, stack: Stack, aws: Emulator
+) -> None:
+    put_orders(bad=0, items=20, seconds=[4])
+    aws.faults({"internal.lambda.Execute": Fault(times=1, match="piped-PipeStarter", kill=True, within_ms=3000)})
+    run = ended(client, client.batches.start("orders", chunk_items=10, concurrency=1).id, aws)
+    assert (run.state, run.counts.succeeded) == ("succeeded", 20)
+    assert len(totals()) == 20
+    started = [it.requests for name, it in aws.counts().items() if "Execute:piped-PipeStarter" in name]
+    assert started == [3], "the first chunk's came twice"
+    assert aws.counts()["sqs.ChangeMessageVisibility"].requests > 0
+
+
+@pytest.mark.slow
 def test_a_schedule_starts_it_once_for_each_of_its_times(aws: Emulator) -> None:
     boto3.client("s3").create_bucket(Bucket="piped-orders")
     make_table("piped-totals", "id")
@@ -182,3 +198,32 @@ def test_a_schedule_starts_it_once_for_each_of_its_times(aws: Emulator) -> None:
         assert (run.state, run.counts.succeeded) == ("succeeded", 1000)
         scheduled = run.cause.partition("@")[2]
         assert invoke(stack, {"batch": "orders", "scheduled": scheduled})["run"] == run.id
+
+
+@pytest.mark.slow
+def test_a_schedule_of_rota_starts_it_and_knows_what_it_started(client: Client, aws: Emulator) -> None:
+    put_orders(bad=0, items=1000)
+    client.schedules.create("often", rota.Every("3s"), "batch:orders", max_executions=2)
+    until(lambda: len(client.batches.list(name="orders")) == 2, "the second start", aws)
+    runs = client.batches.list(name="orders")
+    for run in runs:
+        found = ended(client, run.id, aws)
+        assert (found.state, found.counts.succeeded, found.spec.topology) == ("succeeded", 1000, "pipeline")
+        assert client.batches.verify(run.id) == []
+    assert {run.cause.partition("@")[0] for run in runs} == {"often"}
+    until(lambda: {it.state for it in client.runs.list(schedule="often")} == {"succeeded"}, "both runs to end", aws)
+    assert len(totals()) == 1000
+
+
+@pytest.mark.slow
+def test_what_costs_too_much_pauses_and_goes_on_when_it_is_resumed(client: Client, aws: Emulator) -> None:
+    put_orders(bad=0, items=400, seconds=[0.05] * 400)
+    run = client.batches.start("orders", chunk_items=10, concurrency=1, max_cost=0.000_001)
+    until(lambda: client.batches.get(run.id).shown_state == "paused", "the pause", aws)
+    paused = client.batches.get(run.id)
+    assert "more than max_cost $1e-06" in paused.error
+    assert 0 < paused.done < 40
+    client.batches.resume(run.id)
+    assert ended(client, run.id, aws).counts.succeeded == 400
+    assert client.batches.verify(run.id) == []
+    assert len(totals()) == 400

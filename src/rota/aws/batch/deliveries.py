@@ -8,13 +8,14 @@ consumer counts it in the ledger.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rota.aws.batch.heartbeat import EVERY, HELD, PATIENCE, Heartbeat
+from rota.aws.batch.heartbeat import HELD, PATIENCE, Heartbeat
 from rota.aws.batch.messages import UnreadableError
 from rota.aws.batch.processor import Visit
 
@@ -28,27 +29,36 @@ Hold = Callable[[str, int], None]
 
 
 class Deliveries:
-    """What one function is handed. hold: hides messages. deal: deals with one."""
+    """What one environment of a function is handed. hold: hides messages. patience: seconds after which work on a
+    message counts as long. clock: seconds that only grow."""
 
-    def __init__(self, hold: Hold, deal: Deal) -> None:
+    def __init__(self, hold: Hold, patience: float = PATIENCE, clock: Callable[[], float] = time.monotonic) -> None:
         self._hold = hold
-        self._deal = deal
+        self._patience = patience
+        self._clock = clock
+        self._was_short = False
 
-    def deliver(self, records: Iterable[dict[str, Any]], left: Callable[[], int]) -> list[str]:
+    def deliver(self, records: Iterable[dict[str, Any]], left: Callable[[], int], deal: Deal) -> list[str]:
         """Deal with the records of an SQS event; answers the ids of those that must come again. left: milliseconds that
         the function may still take."""
-        return [row["messageId"] for row in records if not self._is_done(row, left)]
+        again = []
+        for row in records:
+            began = self._clock()
+            if not self._is_done(row, left, deal):
+                again.append(row["messageId"])
+            self._was_short = self._clock() - began < self._patience
+        return again
 
-    def _is_done(self, row: dict[str, Any], left: Callable[[], int]) -> bool:
+    def _is_done(self, row: dict[str, Any], left: Callable[[], int], deal: Deal) -> bool:
         received = int(row.get("attributes", {}).get("ApproximateReceiveCount", 1))
 
         def hold(seconds: int) -> None:
             self._hold(row.get("receiptHandle", ""), max(0, seconds))
 
-        heart = Heartbeat(hold, PATIENCE if received < 2 else EVERY)
+        heart = Heartbeat(hold, self._patience if self._was_short and received < 2 else 0)
         try:
             with heart:
-                return self._deal(row["body"], Visit(received, left, heart.hold)) is not False
+                return deal(row["body"], Visit(received, left, heart.hold)) is not False
         except UnreadableError as error:
             # The log keeps what it was.
             log.error("a message is dropped: %s", error)  # noqa: TRY400 the error says all

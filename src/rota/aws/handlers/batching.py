@@ -10,6 +10,7 @@ from rota.app import App
 from rota.aws.apps import load_app
 from rota.aws.batch.assembly import BatchParts, batch_parts
 from rota.aws.batch.deliveries import Deal, Deliveries
+from rota.aws.batch.heartbeat import PATIENCE
 from rota.aws.batch.settings import BatchSettings
 from rota.aws.handlers.setting import Context, began, parts
 from rota.core.errors import InvalidError
@@ -42,14 +43,21 @@ def _nothing() -> None:
     """The store sends what is to follow."""
 
 
-def dealt(event: dict[str, Any], context: Context, queue: str, deal: Deal) -> dict[str, Any]:
+def dealt(
+    event: dict[str, Any], context: Context, queue: str, deal: Deal, patience: float = PATIENCE
+) -> dict[str, Any]:
     """Deal with the messages of an SQS event from `queue` (a URL, or "" if its own visibility timeout is right);
-    answers those that must come again."""
+    answers those that must come again. patience: seconds after which work on a message counts as long."""
     began(context)
+    deliveries = _deliveries(queue, patience)
+    again = deliveries.deliver(event.get("Records", ()), context.get_remaining_time_in_millis, deal)
+    return {"batchItemFailures": [{"itemIdentifier": one} for one in again]}
 
+
+@cache
+def _deliveries(queue: str, patience: float) -> Deliveries:
     def hold(receipt: str, seconds: int) -> None:
         if queue:
             parts().sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=receipt, VisibilityTimeout=seconds)
 
-    again = Deliveries(hold, deal).deliver(event.get("Records", ()), context.get_remaining_time_in_millis)
-    return {"batchItemFailures": [{"itemIdentifier": one} for one in again]}
+    return Deliveries(hold, patience)
