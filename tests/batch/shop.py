@@ -164,14 +164,14 @@ def priced_model(order: OrderModel) -> float:
     return order.price * 2
 
 
-@app.task(timeout=0.05)
+@app.task(timeout=0.5)
 def slow(item: dict[str, Any]) -> int:
     if item["id"] == 2:
         time.sleep(30)
     return int(item["id"])
 
 
-@app.task(timeout=0.05)
+@app.task(timeout=0.3)
 def deaf(item: dict[str, Any]) -> int:
     """Does not heed its timeout for item 2, as code in C may not."""
     if item["id"] == 2:
