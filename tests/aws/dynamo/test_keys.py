@@ -12,7 +12,9 @@ from rota.aws.dynamo import keys
 from rota.core.ids import check_id
 from rota.core.run import RunKey
 
-TIMES = st.integers(-(10**13) + 1, 10**13 - 1)
+LAST = 10**13 - 1
+"""In the year 2286; whatever comes later has the same place."""
+TIMES = st.integers(-LAST, LAST)
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}", fullmatch=True)
 RUNS = st.builds(RunKey, IDS, TIMES)
 
@@ -47,7 +49,7 @@ def test_ids_sort_within_a_time_whatever_one_begins_with(at: int, one: str, more
     assert keys.dead_key(first).sk < keys.AFTER_ALL
 
 
-@given(TIMES, RUNS)
+@given(TIMES.filter(lambda at: at < LAST), RUNS)
 def test_entries_of_a_time_lie_between_it_and_what_comes_after(at: int, key: RunKey) -> None:
     for sort in (keys.run_sort(at, key), keys.tick_sort(at, key.schedule_id, 1)):
         assert keys.time_text(at) < sort < keys.time_text(at) + keys.AFTER_ALL
