@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from rota.aws.batch.heartbeat import beats
 from rota.aws.bill import Usage
 from rota.core.batch import BatchRun, BatchSpec
 from rota.core.estimate import Estimate, Range
@@ -158,9 +159,10 @@ def _as_mapped(work: Work) -> Work:
 
 
 def _queued(work: Work) -> Usage:
-    again = (_lane() + _ran(work, _CHUNK_MS / 1000) + _read_state(work)).times(work.put_off)
+    again = (_lane(_CHUNK_MS / 1000) + _ran(work, _CHUNK_MS / 1000) + _read_state(work)).times(work.put_off)
     again += Usage(queue_requests=3, object_writes=1, object_reads=1, read_units=1).times(work.put_off)
-    return _cut() + _lane() + _ran(work, work.chunk_seconds) + _worked(work) + _read_state(work) + _marked(work) + again
+    ran = _lane(work.chunk_seconds) + _ran(work, work.chunk_seconds)
+    return _cut() + ran + _worked(work) + _read_state(work) + _marked(work) + again
 
 
 def _mapped(work: Work) -> Usage:
@@ -184,7 +186,7 @@ def _piped(work: Work) -> Usage:
     # Two functions look at the state of the batch run, each once a second.
     looked = _read_state(work) + Usage(read_units=_GLANCE * min(1.0, seconds))
     done = _worked(work) + looked + _marked(work)
-    return _cut() + _lane() + started + express + _ran(work, work.chunk_seconds) + written + _passed(work) + done
+    return _cut() + _lane(seconds) + started + express + _ran(work, work.chunk_seconds) + written + _passed(work) + done
 
 
 def _passed(work: Work) -> Usage:
@@ -205,9 +207,9 @@ def _cut() -> Usage:
     )
 
 
-def _lane() -> Usage:
-    """A message of a lane, which a function has alone: received and deleted."""
-    return Usage(fifo_requests=2)
+def _lane(seconds: float) -> Usage:
+    """A message of a lane, which a function has alone for so long: received, hidden meanwhile, and deleted."""
+    return Usage(fifo_requests=2 + beats(seconds))
 
 
 def _ran(work: Work, seconds: float) -> Usage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from tests.aws.batch.test_engine import shop
 from tests.aws.batch.world import CHUNKS, LEFT, World, client_error
 
 from rota.aws.batch.deliveries import Deliveries
+from rota.aws.batch.heartbeat import HELD, beats
 from rota.aws.batch.messages import FinishMessage, UnreadableError, decode_batch_message, encode_batch_message
 from rota.aws.batch.pipe_messages import chunk_message
 from rota.aws.batch.processor import Visit
+from rota.aws.batch_cost import Work, usage
+from rota.aws.bill import Usage
 from rota.core.errors import InvalidError, StoreError
 
 READABLE = encode_batch_message(FinishMessage("orders@2026-11-21T03:00:00Z"))
@@ -25,14 +29,19 @@ def record(body: str, received: int = 1, id: str = "m") -> dict[str, Any]:
 
 
 class Function:
-    """deal: what it does with a body. held: for how long which message was hidden."""
+    """An environment of one. deal: what it does with a body. held: for how long which message was hidden."""
 
     def __init__(self, deal: Any) -> None:
         self.held: list[tuple[str, int]] = []
-        self.deliveries = Deliveries(lambda receipt, seconds: self.held.append((receipt, seconds)), deal)
+        self.now = 0.0
+        self.deal = deal
+        self.deliveries = Deliveries(self.hold, clock=lambda: self.now)
+
+    def hold(self, receipt: str, seconds: int) -> None:
+        self.held.append((receipt, seconds))
 
     def deliver(self, *records: dict[str, Any]) -> list[str]:
-        return self.deliveries.deliver(records, lambda: LEFT)
+        return self.deliveries.deliver(records, lambda: LEFT, self.deal)
 
 
 def raising(error: Exception) -> Function:
@@ -75,7 +84,7 @@ def test_what_another_function_should_have_got_is_dropped(tmp_path: Path) -> Non
 def test_any_other_error_brings_the_message_back_later_and_later(error: Exception) -> None:
     function = raising(error)
     assert function.deliver(record(READABLE, 2), record(READABLE, 5), record(READABLE, 10)) == ["m", "m", "m"]
-    assert [seconds for _, seconds in function.held if seconds > 30] == [60, 480, 7200]
+    assert [seconds for _, seconds in function.held if seconds > HELD] == [60, 480, 7200]
 
 
 def test_a_message_of_another_version_waits_for_functions_that_know_it() -> None:
@@ -96,3 +105,51 @@ def test_an_app_that_cannot_be_loaded_loses_no_chunk(tmp_path: Path) -> None:
             assert broken.deliver(record(held.body, held.received)) == ["m"]
     run = world.until_ended(key, most=500)
     assert (run.outcome, run.counts.items, run.counts.failed) == ("failed", 20, 20)
+
+
+class Working(Function):
+    """It waits in each message until that is hidden, if it is to be at once, and takes so many seconds."""
+
+    def __init__(self) -> None:
+        super().__init__(self.work)
+        self.beaten = threading.Event()
+
+    def hold(self, receipt: str, seconds: int) -> None:
+        super().hold(receipt, seconds)
+        self.beaten.set()
+
+    def work(self, body: str, _visit: Visit) -> None:
+        if body.startswith("hidden"):
+            assert self.beaten.wait(30)
+        self.beaten.clear()
+        self.now += float(body.partition(" ")[2])
+
+
+def test_what_an_environment_gets_first_is_hidden_at_once_and_short_ones_after_it_cost_nothing() -> None:
+    function = Working()
+    function.deliver(record("hidden 0.5", id="a"))
+    assert function.held == [("receipt of a", HELD)]
+    function.deliver(record("not 1.9", id="b"), record("not 0.1", id="c"), record("not 0.1", id="d"))
+    assert len(function.held) == 1
+
+
+def test_what_follows_a_long_one_is_hidden_at_once() -> None:
+    function = Working()
+    function.deliver(record("hidden 0.1"), record("not 2.0"))
+    function.deliver(record("hidden 7", id="a"), record("hidden 0.1", id="b"), record("not 0.1", id="c"))
+    assert function.held[1:] == [("receipt of a", HELD), ("receipt of b", HELD)]
+
+
+def test_what_came_before_is_hidden_at_once() -> None:
+    function = Working()
+    function.deliver(record("hidden 0.1"), record("not 0.1"))
+    function.deliver(record("hidden 0.1", received=2, id="again"))
+    assert function.held[1:] == [("receipt of again", HELD)]
+
+
+def test_a_chunk_pays_for_being_hidden_less_than_for_its_time() -> None:
+    assert [beats(seconds) for seconds in (0, 1.9, 2, 9, 10, 300)] == [0, 0, 1, 1, 2, 31]
+    short, long = (usage("queue", Work(items=1000, chunk_items=1, seconds=seconds)) for seconds in (1.0, 10.0))
+    assert long.fifo_requests - short.fifo_requests == pytest.approx(2000)
+    paid = Usage(fifo_requests=long.fifo_requests - short.fifo_requests).dollars
+    assert paid < Usage(gb_seconds=long.gb_seconds).dollars / 50

@@ -1,13 +1,21 @@
 """Keeps a message hidden while a function works on it, a little at a time.
 
 A message that a function dies of comes back when its visibility timeout is over, which is set to six times the
-function's own. A function that works for long, or on what killed others, hides it for half a minute and again and
-again: so after its death the next one begins within that.
+function's own: Lambda holds a message in hand that long while the account has no capacity, and it is not to be
+received ten times meanwhile. So the function itself hides it for half a minute, and again and again; after its death
+the next one begins within that.
+
+Each time is a request, which would cost a chunk of milliseconds half as much again of SQS. Therefore a message is
+hidden at once unless the one before, in the same environment, was short: what follows one that was, once it turns out
+to be long. Healthy short messages pay one request for each environment, and longer ones less than a fiftieth of what
+the time of the function costs. Only the death of a warm environment, behind a short message and within its first
+moments, waits for the visibility timeout; whatever kills functions as they start, or a second time, does not.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -17,8 +25,13 @@ log: logging.Logger = logging.getLogger("rota.batch")
 HELD = 30
 """Seconds for which a message is hidden at a time."""
 EVERY = 10.0
-PATIENCE = 20.0
+PATIENCE = 2.0
 """Seconds after which work counts as long."""
+
+
+def beats(seconds: float) -> int:
+    """How often a message is hidden on which functions work that long, one like the other."""
+    return 0 if seconds < PATIENCE else 1 + math.floor(seconds / EVERY)
 
 
 class Heartbeat:
