@@ -172,7 +172,7 @@ def test_an_express_workflow_is_billed_by_time(aws: Emulator) -> None:
     assert "transitions" not in found
 
 
-@pytest.mark.parametrize(("kind", "billed"), [("STANDARD", {"transitions": 4}), ("EXPRESS", {"transitions": 1})])
+@pytest.mark.parametrize(("kind", "billed"), [("STANDARD", {"transitions": 7}), ("EXPRESS", {"transitions": 4})])
 def test_the_children_of_a_map_are_billed_as_their_kind_is(aws: Emulator, kind: str, billed: dict[str, int]) -> None:
     definition = distributed({"Type": "Pass"}, ItemsPath="$")
     definition["States"]["Map"]["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] = kind

@@ -5,7 +5,8 @@ planned chunks and of what the end reads again; a request for its bytes and one 
 They differ in how a chunk gets to its function:
 
     queue     a FIFO queue: sent by tens, received and deleted one by one; the state of the batch run now and then
-    map       a child of a Distributed Map: its start and its one state are transitions; marks are stored by hundreds
+    map       an Express child of a Distributed Map, whose start is a transition; what it did is told at once, and its
+              mark stored with a hundred others
     pipeline  a FIFO queue, a function that starts an Express workflow and waits for it, and two functions in that;
               results go from one to the other in the workflow's state, or by the bucket where they are large
 
@@ -39,6 +40,8 @@ _ENGINE_MEMORY = 512
 
 # DynamoDB, as the tests count it.
 _ROW, _TREE, _TREE_BY_HUNDREDS = 1.0, 1.010, 0.03
+_TOLD = 1.0
+"""Of a chunk of a map, so that one can see how far it is."""
 _PAGE_WRITES = 0.045
 """Of a page of 200 chunks, compressed, in a transaction with the batch run's totals."""
 _PAGE_READS = 0.005
@@ -70,8 +73,8 @@ _LOG_BYTES = 1000.0
 _SAMPLED = 0.05
 
 # Step Functions.
-_CHILD = 2.0
 _STATES = 6.0
+"""Transitions of a map run, however large."""
 _EXPRESS_MB = 64
 LARGEST_INLINE = 100_000
 """Bytes that the message of a chunk and what the processor of a pipeline passes on take together, at most, in the state
@@ -141,10 +144,11 @@ class Dollars(msgspec.Struct, frozen=True):
 
 def usage(way: Way, work: Work) -> Usage:
     """What all of a batch run uses."""
+    fixed = _FIXED
     if way == "map":
-        work = _as_mapped(work)
+        work, fixed = _as_mapped(work), _FIXED + Usage(transitions=_STATES)
     each = {"queue": _queued, "map": _mapped, "pipeline": _piped}[way](work)
-    return _FIXED + each.times(work.chunks)
+    return fixed + each.times(work.chunks)
 
 
 def tracking(work: Work) -> Usage:
@@ -167,26 +171,40 @@ def _queued(work: Work) -> Usage:
 
 def _mapped(work: Work) -> Usage:
     by_hundreds = Usage(
-        write_units=_ROW + _TREE_BY_HUNDREDS + _FAILURES * work.troubled + _PAGE_WRITES,
+        write_units=_TOLD + _ROW + _TREE_BY_HUNDREDS + _FAILURES * work.troubled + _PAGE_WRITES,
         read_units=_PAGE_READS + _END_READS,
         object_writes=work.troubled,
         gb_seconds=_END_MS / 1000 * MEMORY / 1024,
     )
     # The map reads the source, so the function does not.
     handed = _worked(work) + Usage(object_reads=-1)
-    state = _read_state(work, looks=False)
-    return Usage(transitions=_CHILD) + _ran(work, work.chunk_seconds) + handed + state + by_hundreds
+    state = _read_state(work)
+    child = Usage(transitions=1) + _express(work.chunk_seconds)
+    return child + _ran(work, work.chunk_seconds) + handed + state + by_hundreds
+
+
+def _express(seconds: float) -> Usage:
+    """An execution, billed by started tenths of a second."""
+    return Usage(express_requests=1, express_gb_seconds=ceil(10 * seconds) / 10 * _EXPRESS_MB / 1024)
 
 
 def _piped(work: Work) -> Usage:
     seconds = work.chunk_seconds + (_WRITE_MS + _ITEM_MS * work.together) / 1000
-    express = Usage(express_requests=1, express_gb_seconds=ceil(10 * seconds) / 10 * _EXPRESS_MB / 1024)
     started = _ran(msgspec.structs.replace(work, memory=_ENGINE_MEMORY), seconds + _START_MS / 1000)
     written = _ran(work, (_WRITE_MS + _ITEM_MS * work.together) / 1000)
     # Two functions look at the state of the batch run, each once a second.
     looked = _read_state(work) + Usage(read_units=_GLANCE * min(1.0, seconds))
     done = _worked(work) + looked + _marked(work)
-    return _cut() + _lane(seconds) + started + express + _ran(work, work.chunk_seconds) + written + _passed(work) + done
+    return (
+        _cut()
+        + _lane(seconds)
+        + started
+        + _express(seconds)
+        + _ran(work, work.chunk_seconds)
+        + written
+        + _passed(work)
+        + done
+    )
 
 
 def _passed(work: Work) -> Usage:
@@ -235,11 +253,11 @@ def _worked(work: Work) -> Usage:
     return read
 
 
-def _read_state(work: Work, *, looks: bool = True) -> Usage:
+def _read_state(work: Work) -> Usage:
     """Whether the batch run goes on. A lane works on one chunk after the other, so short ones share what was read."""
     seconds = work.chunk_seconds
     open_leaves = 1 + work.concurrency / 200
-    look = (_LOOK + open_leaves) * min(1.0, seconds / _LOOK_SECONDS) if looks else 0.0
+    look = (_LOOK + open_leaves) * min(1.0, seconds / _LOOK_SECONDS)
     return Usage(read_units=_GLANCE * min(1.0, seconds) + look)
 
 

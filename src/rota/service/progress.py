@@ -8,7 +8,7 @@ from rota.core.batch import BatchRun
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """total: items in all, or None while that is unknown. rate: items a second, or None. eta: seconds left, or None.
+    """total: items in all, or None while that is unknown; an estimate until all are planned. rate: items a second, or None. eta: seconds left, or None.
     share: from 0 to 1, or None."""
 
     items: int
@@ -27,6 +27,8 @@ def progress(run: BatchRun, now: int, before: tuple[int, int] | None = None) -> 
     total = None
     if run.sealed is not None:
         total = items if run.done >= run.sealed else max(run.expected, items) or None
+    elif run.about:
+        total = max(run.about, items)
     since_items, since = before if before is not None else (0, run.started if run.started is not None else now)
     seconds = ((run.finished or now) - since) / 1000
     rate = (items - since_items) / seconds if seconds > 0 else None

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from rota.aws.dynamo.batches import LIFETIME, Progress
 from rota.aws.dynamo.lifetimes import DAY
 from rota.core.batch import BatchKey, BatchRun
 from rota.core.chunk import Chunk
 from rota.core.completion import Mark, is_complete
+from rota.core.ledger_tree import NOTHING, Sums
+from rota.core.receipt import Counts
 from rota.testing.memory.batches import MemoryBatchStore
 
 
@@ -17,6 +21,7 @@ class MemoryLedger(MemoryBatchStore):
 
     awaited: dict[tuple[BatchKey, int], frozenset[int]]
     held: str = ""
+    live: Sums = NOTHING
 
     def plan(self, key: BatchKey, chunks: Sequence[Chunk]) -> None:
         self.record(key, chunks, ())
@@ -41,6 +46,23 @@ class MemoryLedger(MemoryBatchStore):
     def glance(self, key: BatchKey) -> BatchRun | None:
         found = self.get([key])
         return found[0] if found else None
+
+    def watch(self, key: BatchKey, round_id: str, about: int) -> None:
+        """Rounds are not what is tested with it."""
+
+    def tell(self, key: BatchKey, round_id: str, leaf: int, member: int, sums: Sums) -> None:
+        """Whatever is told is one batch run's."""
+        self.live += sums
+
+    def get(self, keys: Sequence[BatchKey]) -> list[BatchRun]:
+        return [self._shown(run) for run in super().get(keys)]
+
+    def _shown(self, run: BatchRun) -> BatchRun:
+        if run.spec.topology != "map" or run.planned:
+            return run
+        live = self.live
+        counts = Counts(live.items, live.succeeded, live.failed, live.skipped)
+        return msgspec.structs.replace(run, counts=counts, done=live.done)
 
     def hold(self, key: BatchKey, why: str) -> bool:
         [run] = self.get([key])

@@ -84,9 +84,7 @@ def compare(way: Way, found: Usage, said: Usage) -> None:
     # A source so small is cut without a request for each cut; every function reads the state when it starts.
     assert found.object_reads <= said.object_reads + starts
     assert found.read_units <= said.read_units + 4 * CHUNKS
-    if way == "map":
-        # The emulator does not count the start of a child.
-        assert found.transitions == pytest.approx(said.transitions - CHUNKS, abs=5)
+    assert found.transitions == pytest.approx(said.transitions, abs=1)
 
 
 def check_command_line(client: Client) -> None:

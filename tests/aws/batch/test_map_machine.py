@@ -7,15 +7,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from rota.aws.batch import map_plan
 from rota.aws.batch.map_finish import Ended, Told
-from rota.aws.batch.map_machine import MOST_INPUT, PAUSED, machine
+from rota.aws.batch.map_machine import DIED, GOES_ON, MOST_INPUT, Kind, Reader, machine, state_of
 from rota.aws.batch.map_plan import Prepared
-from rota.aws.batch.map_work import PausedError, Shared
+from rota.aws.batch.map_work import Batched, GoesOnError, Shared
 
 State = dict[str, Any]
 MACHINE = machine(
@@ -83,30 +83,37 @@ def test_every_state_is_reached_and_exists() -> None:
 def test_a_map_keeps_to_the_limits(name: str) -> None:
     state = MAPS[name]
     assert len(state["Label"]) <= 40
-    assert state["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    kind = "EXPRESS" if name.endswith("Express") else "STANDARD"
+    assert state["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": kind}
     assert len(json.dumps(MACHINE)) < 1024 * 1024
-    assert Prepared(run="r", revision=0, reader="json").batch_bytes == MOST_INPUT
+    assert Prepared(run="r", revision=0).batch_bytes == MOST_INPUT
 
 
 @pytest.mark.parametrize("name", MAPS)
 def test_a_map_is_told_all_that_it_reads(name: str) -> None:
     assert set(paths(MAPS[name])) <= set(Prepared.__struct_fields__)
     assert {it.removesuffix(".$") for it in MAPS[name]["ItemBatcher"]["BatchInput"]} == set(Shared.__struct_fields__)
+    work, search = MAPS[name]["ItemProcessor"]["States"].values()
+    assert {it.removesuffix(".$") for it in work["Parameters"]["Payload"]} == {"Items", "BatchInput"}
+    assert {it.removesuffix(".$") for it in search["Parameters"]["Payload"]} == set(Batched.__struct_encode_fields__)
 
 
 def test_the_end_answers_all_that_is_read_of_it() -> None:
-    assert set(paths(STATES["Judge"])) <= set(Told.__struct_fields__)
+    assert set(paths(STATES["Judge"])) <= set(Told.__struct_fields__) & set(Prepared.__struct_fields__)
     assert set(Prepared.__struct_fields__) < set(Ended.__struct_fields__)
 
 
-def test_functions_are_called_again_when_that_may_help_and_a_pause_lasts_as_long_as_it_may() -> None:
+def test_functions_are_called_again_when_that_may_help_and_a_death_begins_the_search() -> None:
     for state in MAPS.values():
-        [work] = state["ItemProcessor"]["States"].values()
-        paused, lambdas, rest = work["Retry"]
-        assert paused["ErrorEquals"] == [PAUSED] == [PausedError.__name__]
-        assert paused["IntervalSeconds"] * paused["MaxAttempts"] > 366 * 86_400
+        work, search = state["ItemProcessor"]["States"].values()
+        never, lambdas, rest = work["Retry"]
+        assert (never["ErrorEquals"], never["MaxAttempts"]) == ([*DIED], 0)
         assert lambdas["JitterStrategy"] == rest["JitterStrategy"] == "FULL"
         assert rest["ErrorEquals"] == ["States.TaskFailed", "States.Timeout"]
+        assert work["Catch"] == [{"ErrorEquals": ["States.ALL"], "ResultPath": None, "Next": "Search"}]
+        assert GoesOnError.__name__ == GOES_ON
+        assert search["Retry"][0]["ErrorEquals"] == [*DIED, GOES_ON]
+        assert search["Retry"][0]["MaxAttempts"] > 50 * 14, "killers, and halves of ten thousand items for each"
     for name in ("Prepare", "Finish"):
         assert STATES[name]["Retry"]
         assert STATES[name]["Catch"][0]["Next"] == "Lost"
@@ -120,8 +127,9 @@ def test_an_inventory_is_read_by_its_manifest() -> None:
     }
 
 
-def test_every_form_has_its_map() -> None:
+def test_every_form_has_its_maps() -> None:
     read = {choice["StringEquals"]: choice["Next"] for choice in STATES["Read"]["Choices"]}
-    assert set(read) == {"json", "lines", "csv", "parquet", "inventory", "objects", "jobs"}
-    assert set(read.values()) == set(MAPS)
-    assert set(map_plan._FORMS.values()) < set(read)
+    kinds: tuple[Kind, ...] = ("STANDARD", "EXPRESS")
+    assert set(read) == set(MAPS) == {state_of(reader, kind) for reader in get_args(Reader) for kind in kinds}
+    assert all(name == following for name, following in read.items())
+    assert {*map_plan._FORMS.values(), "inventory", "objects", "jobs"} == set(get_args(Reader))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 from tests.aws.batch import map_shop
 from tests.aws.batch.map_stack import BUCKET, MapStack
 
-from rota.aws.batch.benches import Benches
+from rota.aws.batch.benches import Benches, places_of
 from rota.aws.batch.map_finish import MapEnds
-from rota.aws.batch.map_work import Given, MapWorker, PausedError, stretches
+from rota.aws.batch.map_known import Known, Stretch
+from rota.aws.batch.map_start import read_turn
+from rota.aws.batch.map_work import Given, MapWorker, stretches
 from rota.core.batch import BatchRun
 from rota.core.receipt import Counts
+from rota.service.progress import progress
 from rota.system import SystemClock
 from rota.testing.emulator import Emulator
 
@@ -30,29 +33,64 @@ AGES = 900_000
 class Map:
     """Step Functions in the hands of a test. It makes no execution."""
 
-    def __init__(self, stack: MapStack, items: list[Json], source: object = None, **more: Any) -> None:
+    def __init__(
+        self, stack: MapStack, items: list[Json], source: object = None, *, express: bool = False, **more: Any
+    ) -> None:
         map_shop.declare(source or stack.put("in/items.json", json.dumps(items).encode()), **more)
         self.stack = stack
         self.items = items
         self.ledger = stack.batches.ledger
-        self.worker = MapWorker(self.ledger, SystemClock(), Benches(map_shop.app.tasks, map_shop.app.batches, math.inf))
-        self.ends = MapEnds(self.ledger, SystemClock(), stack.batches.finalizer())
+        self.ends = MapEnds(
+            self.ledger,
+            stack.batches.post,
+            SystemClock(),
+            stack.batches.finalizer(),
+            "EXPRESS" if express else "STANDARD",
+        )
+        self.worker = self.started()
         self.run = stack.client.start("prices")
-        self.state: Json = self.ends.handle({"step": "prepare", "run": self.run.id, "revision": 0}, lambda: AGES)
+        self.state: Json = {}
+        self.prepare()
+
+    def started(self) -> MapWorker:
+        """A function that knows nothing yet."""
+        return MapWorker(self.ledger, SystemClock(), Benches(map_shop.app.tasks, map_shop.app.batches, math.inf))
+
+    def prepare(self, revision: int = 0, turn: int = 0) -> None:
+        self.state = self.ends.handle(
+            {"step": "prepare", "run": self.run.id, "revision": revision, "turn": turn}, lambda: AGES
+        )
+
+    def jobs(self) -> None:
+        """The items are what a redrive is to do again."""
+        assert self.state["reader"] == "jobs"
+        text = self.stack.s3.get_object(Bucket=self.state["bucket"], Key=self.state["key"])["Body"].read()
+        self.items = [msgspec.json.decode(line) for line in text.splitlines()]
 
     def event(self, numbers: list[int]) -> Json:
         """What a child is given that gets these items."""
-        shared = {name: self.state[name] for name in ("run", "revision", "reader", "origin")}
+        shared = {
+            name: self.state[name] for name in ("run", "revision", "round", "reader", "origin", "beside", "known")
+        }
+        shared["together"] = self.state["batch_items"]
         return {"Items": [{"i": at, "v": self.items[at]} for at in numbers], "BatchInput": shared}
 
-    def work(self, *batches: list[int], failing: list[list[int]] | None = None) -> None:
+    def work(
+        self, *batches: list[int], failing: list[list[int]] | None = None, error: str = "Sandbox.Timedout"
+    ) -> None:
         """Have these batches worked on, in this order, and write what ResultWriter writes."""
-        done = [{"Output": json.dumps(self.worker.handle(self.event(batch)))} for batch in batches]
+        done = [{"Output": json.dumps(self.worker.handle(self.event(batch), lambda: AGES))} for batch in batches]
         failed = [
-            {"Input": json.dumps(self.event(batch)), "Error": "Sandbox.Timedout", "Cause": "too slow"}
-            for batch in failing or []
+            {"Input": json.dumps(self.event(batch)), "Error": error, "Cause": "too slow"} for batch in failing or []
         ]
         self._write({"SUCCEEDED": done, "FAILED": failed})
+
+    def worked(self, *batches: list[int]) -> list[Json]:
+        """What children answer that get these batches."""
+        return [self.worker.handle(self.event(batch), lambda: AGES) for batch in batches]
+
+    def write(self, *answers: list[Json]) -> None:
+        self._write({"SUCCEEDED": [{"Output": json.dumps(it)} for some in answers for it in some], "FAILED": []})
 
     def _write(self, files: dict[str, list[Json]]) -> None:
         place = f"{self.state['results_prefix']}/1f3a"
@@ -85,7 +123,7 @@ def items(number: int, failing: tuple[int, ...] = ()) -> list[Json]:
 def test_stretches_hold_every_item_once_and_are_as_long_as_can_be(places: set[int], rng: Any) -> None:
     shuffled = [Given(at, at * 7) for at in places]
     rng.shuffle(shuffled)
-    found = list(stretches(shuffled))
+    found = list(stretches(shuffled, Known()))
     assert [first + at for first, values in found for at in range(len(values))] == sorted(places)
     assert [value for _, values in found for value in values] == [at * 7 for at in sorted(places)]
     assert all(before[0] + len(before[1]) < after[0] for before, after in pairwise(found))
@@ -116,11 +154,11 @@ def test_the_end_goes_on_where_the_function_before_had_no_time_left(stack: MapSt
     it = Map(stack, items(250), chunk_items=1)
     it.work(*([at] for at in range(250)))
     again = it.finish(left=1000)
-    assert (again["again"], again["marked"]) == (True, 100)
+    assert (again["next"], again["marked"]) == ("finish", 100)
     again = it.finish(left=1000, marked=100)
     assert again["marked"] == 200
     told = it.finish(marked=200)
-    assert (told["again"], told["outcome"], told["items"]) == (False, "succeeded", 250)
+    assert (told["next"], told["outcome"], told["items"]) == ("done", "succeeded", 250)
     assert stack.client.verify(it.run.id) == []
     assert it.finish() == told, "a repetition changes nothing"
 
@@ -132,11 +170,11 @@ def test_what_a_child_was_given_that_failed_is_dead_letters_that_can_be_redriven
     [group] = stack.client.failures(it.run.id)
     assert (group.signature.exception, group.message, group.count) == ("Sandbox.Timedout", "too slow", 10)
     stack.client.redrive(it.run.id)
-    it.state = it.ends.handle({"step": "prepare", "run": it.run.id, "revision": 1}, lambda: AGES)
-    jobs = stack.s3.get_object(Bucket=it.state["bucket"], Key=it.state["key"])["Body"].read().splitlines()
-    assert (it.state["reader"], len(jobs)) == ("jobs", 1)
-    it.items = [msgspec.json.decode(job) for job in jobs]
+    it.prepare(revision=1)
+    it.jobs()
+    assert len(it.items) == 1
     it.work([0])
+    assert it.ended().counts == Counts(20, 20), "it is marked at once"
     assert it.finish()["outcome"] == "succeeded"
     assert it.ended().counts == Counts(20, 20)
     assert stack.client.verify(it.run.id) == []
@@ -147,9 +185,8 @@ def test_a_redrive_that_fails_leaves_the_dead_letters(stack: MapStack) -> None:
     it.work([*range(10)], [*range(10, 20)])
     it.finish()
     stack.client.redrive(it.run.id)
-    it.state = it.ends.handle({"step": "prepare", "run": it.run.id, "revision": 1}, lambda: AGES)
-    job = stack.s3.get_object(Bucket=it.state["bucket"], Key=it.state["key"])["Body"].read()
-    it.items = [msgspec.json.decode(job)]
+    it.prepare(revision=1)
+    it.jobs()
     it.work(failing=[[0]])
     assert it.finish()["outcome"] == "succeeded"
     assert it.ended().counts == Counts(20, 18, 2)
@@ -157,15 +194,173 @@ def test_a_redrive_that_fails_leaves_the_dead_letters(stack: MapStack) -> None:
     assert stack.client.verify(it.run.id) == []
 
 
-def test_a_child_of_a_paused_batch_run_asks_to_be_asked_again(stack: MapStack) -> None:
-    it = Map(stack, items(10))
+def test_what_a_pause_left_is_another_execution_when_it_is_resumed(stack: MapStack) -> None:
+    it = Map(stack, items(40, failing=(12, 33)), chunk_items=10, tolerated_failures=2)
+    done = it.worked([*range(10, 20)])
     stack.client.pause(it.run.id)
-    with pytest.raises(PausedError, match="is paused"):
-        it.worker.handle(it.event([*range(10)]))
+    it.worker = it.started()
+    left = [it.worker.handle(it.event([*range(at, at + 10)]), lambda: AGES) for at in (0, 20, 30)]
+    assert left == [{"marks": [], "left": 10}] * 3
+    it.write(left, done)
+    told = it.finish()
+    assert (told["next"], told["outcome"]) == ("done", "paused")
+    assert it.ended().counts == Counts(10, 9, 1)
+    folder = places_of(it.run).folder
+    assert read_turn(folder, it.run) == 1
     stack.client.resume(it.run.id)
-    it.worker = MapWorker(it.ledger, SystemClock(), Benches(map_shop.app.tasks, map_shop.app.batches, math.inf))
-    it.work([*range(10)])
+    it.prepare(turn=1)
+    it.worker = it.started()
+    it.work(*([*range(at, at + 10)] for at in range(0, 40, 10)))
     assert it.finish()["outcome"] == "succeeded"
+    ended = it.ended()
+    assert (ended.counts, ended.sealed) == (Counts(40, 38, 2), 4)
+    assert [one.position for one in stack.client.dead_letters(it.run.id)] == [12, 33]
+    assert stack.client.verify(it.run.id) == []
+
+
+def test_a_batch_run_resumed_while_its_map_was_not_through_goes_on_in_the_same_execution(stack: MapStack) -> None:
+    it = Map(stack, items(30), chunk_items=10)
+    stack.client.pause(it.run.id)
+    left = [it.started().handle(it.event([*range(10)]), lambda: AGES)]
+    stack.client.resume(it.run.id)
+    it.worker = it.started()
+    it.write(left, it.worked([*range(10, 20)], [*range(20, 30)]))
+    again = it.finish()
+    assert (again["next"], again["nth"], again["each"]) == ("read", 1, "EachOfJson")
+    assert it.finish() == again, "a repetition changes nothing"
+    it.state = again
+    it.work([*range(10)], [*range(10, 20)], [*range(20, 30)])
+    assert it.finish()["outcome"] == "succeeded"
+    rows = it.ledger.chunks(it.run.key, "all", -1, 100)
+    assert [(row.chunk.start, row.chunk.end) for row in rows] == [(0, 10), (10, 20), (20, 30), (30, 30)]
+    assert stack.client.verify(it.run.id) == []
+
+
+def test_what_express_children_had_no_time_for_is_done_by_standard_ones(stack: MapStack) -> None:
+    it = Map(stack, items(30), chunk_items=10, express=True)
+    assert it.state["each"] == "EachOfJsonExpress"
+    it.work([*range(10)], failing=[[*range(10, 20)], [*range(20, 30)]], error="States.Timeout")
+    again = it.finish()
+    assert (again["next"], again["each"]) == ("read", "EachOfJson")
+    it.state = again
+    it.work([*range(10)], [*range(10, 20)], [*range(20, 30)])
+    assert it.finish()["outcome"] == "succeeded"
+    assert it.ended().counts == Counts(30, 30)
+    assert stack.client.verify(it.run.id) == []
+
+
+def test_a_cancelled_batch_run_keeps_what_was_done_and_a_redrive_does_the_rest(stack: MapStack) -> None:
+    it = Map(stack, items(50, failing=(1,)), chunk_items=10, tolerated_failures=1)
+    done = it.worked([*range(20, 30)])
+    stack.client.cancel(it.run.id)
+    it.worker = it.started()
+    left = [it.worker.handle(it.event([*range(at, at + 10)]), lambda: AGES) for at in (0, 10, 30, 40)]
+    it.write(left, done)
+    told = it.finish()
+    assert (told["outcome"], told["next"], told["items"]) == ("cancelled", "done", 10)
+    assert it.ended().sealed is None
+    stack.client.redrive(it.run.id)
+    it.prepare(revision=1)
+    it.worker = it.started()
+    it.work([*range(13)], [*range(13, 33)], [*range(33, 50)])
+    assert it.finish()["outcome"] == "succeeded"
+    ended = it.ended()
+    assert (ended.counts, ended.sealed) == (Counts(50, 49, 1), 5)
+    rows = it.ledger.chunks(it.run.key, "all", -1, 100)
+    assert [(row.chunk.start, row.chunk.end) for row in rows] == [(0, 10), (10, 20), (20, 30), (30, 33), (33, 50)]
+    [dead] = stack.client.dead_letters(it.run.id)
+    assert (dead.chunk, dead.index, dead.position) == (0, 1, 1)
+    assert stack.client.verify(it.run.id) == []
+
+
+def test_a_map_that_ended_early_is_redriven_with_its_dead_letters(stack: MapStack, tmp_path: Path) -> None:
+    cured = tmp_path / "cured"
+    given = [{**it, "cured": str(cured)} for it in items(40, failing=(3, 35))]
+    it = Map(stack, given, chunk_items=10)
+    it.work([*range(10)])
+    told = it.finish(problem={"Error": "States.DataLimitExceeded", "Cause": "an item is too large"})
+    assert (told["outcome"], told["next"]) == ("failed", "tell")
+    assert "States.DataLimitExceeded: an item is too large" in told["error"]
+    cured.touch()
+    stack.client.redrive(it.run.id)
+    it.prepare(revision=1)
+    it.worker = it.started()
+    it.work(*([*range(at, at + 10)] for at in range(0, 40, 10)))
+    again = it.finish()
+    assert (again["next"], again["each"], again["nth"]) == ("read", "EachOfJobs", 1)
+    it.state = again
+    it.jobs()
+    assert len(it.items) == 1
+    it.work([0])
+    assert it.finish()["outcome"] == "succeeded"
+    assert it.ended().counts == Counts(40, 40)
+    assert list(stack.client.dead_letters(it.run.id)) == []
+    assert stack.client.verify(it.run.id) == []
+
+
+def test_objects_that_are_done_are_left_out_of_another_round(stack: MapStack) -> None:
+    rows = [b"".join(json.dumps(it).encode() + b"\n" for it in items(5)) for _ in range(4)]
+    for number, body in enumerate(rows):
+        stack.put(f"in/{number}.jsonl", body)
+    it = Map(stack, [], f"s3://{BUCKET}/in/*.jsonl")
+    listed = stack.s3.list_objects_v2(Bucket=BUCKET, Prefix="in/")["Contents"]
+    it.items = [{"Key": one["Key"], "Etag": one["ETag"]} for one in listed]
+    done = it.worked([2], [0])
+    stack.client.cancel(it.run.id)
+    it.worker = it.started()
+    it.write([it.worker.handle(it.event([at]), lambda: AGES) for at in (1, 3)], done)
+    assert it.finish()["outcome"] == "cancelled"
+    stack.put("in/00.jsonl", rows[0])
+    listed = stack.s3.list_objects_v2(Bucket=BUCKET, Prefix="in/")["Contents"]
+    it.items = [{"Key": one["Key"], "Etag": one["ETag"]} for one in listed]
+    stack.client.redrive(it.run.id)
+    it.prepare(revision=1)
+    it.worker = it.started()
+    it.work(*([at] for at in range(5)))
+    assert it.finish()["outcome"] == "succeeded"
+    ended = it.ended()
+    assert (ended.counts, ended.sealed) == (Counts(25, 25), 5)
+    assert stack.client.verify(it.run.id) == []
+
+
+def test_what_is_done_shows_while_the_map_runs(stack: MapStack) -> None:
+    it = Map(stack, items(1000, failing=(5,)), chunk_items=10, tolerated_failures=3)
+    assert it.ended().about == pytest.approx(1000, rel=0.1)
+    it.worked([*range(30, 40)], [*range(10)], [*range(500, 510)])
+    shown = it.ended()
+    assert (shown.counts, shown.done) == (Counts(30, 29, 1), 3)
+    it.worked([*range(10)], [*range(30, 40)])
+    assert it.ended() == shown, "a repetition counts once"
+    seen = progress(shown, shown.started + 1000 if shown.started else 0)
+    assert seen.total == shown.about
+    assert seen.eta is not None
+
+
+def test_too_many_failures_stop_it_before_its_end(stack: MapStack) -> None:
+    it = Map(stack, items(100, failing=tuple(range(20))), chunk_items=10, tolerated_failures=5)
+    done = it.worked([*range(10)])
+    it.worker = it.started()
+    left = [it.worker.handle(it.event([*range(at, at + 10)]), lambda: AGES) for at in range(10, 100, 10)]
+    assert left == [{"marks": [], "left": 10}] * 9
+    it.write(left, done)
+    told = it.finish()
+    assert (told["outcome"], told["error"]) == ("failed", "10 of 10 items failed, more than the tolerated 5")
+
+
+@given(
+    chunks=st.lists(st.tuples(st.integers(1, 9), st.booleans()), max_size=8),
+    first=st.integers(0, 60),
+    length=st.integers(0, 40),
+)
+def test_what_is_left_is_what_no_chunk_has_done(chunks: list[tuple[int, bool]], first: int, length: int) -> None:
+    ends = [*accumulate(size for size, _ in chunks)]
+    known = Known([Stretch(end - size, end, done) for end, (size, done) in zip(ends, chunks, strict=True)])
+    found = list(known.left(first, first + length))
+    done = {at for one in known.chunks if one.done for at in range(one.start, one.end)}
+    assert [at for low, high in found for at in range(low, high)] == [
+        at for at in range(first, first + length) if at not in done
+    ]
+    assert all(known.number(low) == known.number(high - 1) for low, high in found)
 
 
 def test_a_timeout_ends_it_and_what_is_done_is_on_record(stack: MapStack) -> None:
@@ -191,4 +386,4 @@ def test_a_task_that_the_app_does_not_have_any_more_fails_the_child(stack: MapSt
     it = Map(stack, items(10))
     it.worker = MapWorker(it.ledger, SystemClock(), Benches({}, {}, math.inf))
     with pytest.raises(LookupError, match="deploy it anew"):
-        it.worker.handle(it.event([0]))
+        it.worker.handle(it.event([0]), lambda: AGES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from tests.aws.batch import map_shop
 from tests.aws.batch.map_stack import BUCKET, MapStack
 
 from rota.aws.batch.messages import PlanMessage
-from rota.core.errors import ConflictError, InvalidError, SourceError
+from rota.core.batch import BatchRun
+from rota.core.errors import InvalidError, SourceError
 from rota.core.receipt import Counts
 from rota.testing.emulator import Emulator
 
@@ -128,29 +130,34 @@ def test_a_source_without_items_succeeds(stack: MapStack) -> None:
     assert (ended.state, ended.error, ended.counts) == ("succeeded", "", Counts(0, 0))
 
 
-def test_items_of_a_function_that_dies_are_dead_letters(stack: MapStack) -> None:
-    given = [{**it, "kills": it["id"] == 7} for it in items(40, 0)]
-    map_shop.declare(stack.put("in/items.json", json.dumps(given).encode()), chunk_items=10, tolerated_failures="50%")
+def test_the_items_that_kill_functions_are_found_and_no_other_is_lost(stack: MapStack) -> None:
+    given = [{**it, "kills": it["id"] in (7, 23, 24)} for it in items(40, 0)]
+    map_shop.declare(stack.put("in/items.json", json.dumps(given).encode()), chunk_items=10, tolerated_failures=3)
     run = stack.client.start("prices")
     ended = stack.ended(run.id)
-    assert (ended.state, ended.error, ended.counts) == ("succeeded", "", Counts(40, 30, 10))
+    assert (ended.state, ended.error, ended.counts) == ("succeeded", "", Counts(40, 37, 3))
     [group] = stack.client.failures(run.id)
-    assert group.count == 10
-    assert [one.item["id"] for one in stack.client.dead_letters(run.id)] == list(range(10))  # type: ignore[index]
+    assert (group.count, group.signature.exception) == (3, "rota.WorkerDied")
+    assert [one.item["id"] for one in stack.client.dead_letters(run.id)] == [7, 23, 24]  # type: ignore[index]
+    assert results(stack, run.id) == [at for at in range(40) if at not in (7, 23, 24)]
     assert stack.client.verify(run.id) == []
 
 
-def test_too_many_functions_that_die_end_the_map_run(stack: MapStack) -> None:
-    given = [{**it, "kills": it["id"] % 10 == 7} for it in items(40, 0)]
-    map_shop.declare(stack.put("in/items.json", json.dumps(given).encode()), chunk_items=10)
+def test_a_map_whose_sink_does_not_work_has_failed_and_is_redriven_once_it_does(stack: MapStack) -> None:
+    source = stack.put("in/items.json", json.dumps(items(40, 0)).encode())
+    map_shop.declare(source, chunk_items=10, sink="s3://other-bucket/out/{run}/")
+    stack.s3.create_bucket(Bucket="other-bucket")
     run = stack.client.start("prices")
+    stack.s3.delete_bucket(Bucket="other-bucket")
     ended = stack.ended(run.id)
     assert ended.state == "failed"
     assert "States.ExceedToleratedFailureThreshold" in ended.error
     assert len(stack.messages("failures")) == 1
-    with pytest.raises(ConflictError, match="cannot be taken up again"):
-        stack.client.redrive(run.id)
-    assert stack.client.get(run.id) == ended
+    stack.s3.create_bucket(Bucket="other-bucket")
+    stack.client.redrive(run.id)
+    again = stack.ended(run.id)
+    assert (again.state, again.error, again.counts) == ("succeeded", "", Counts(40, 40))
+    assert stack.client.verify(run.id) == []
 
 
 def test_a_source_that_changed_meanwhile_is_noticed(stack: MapStack) -> None:
@@ -161,16 +168,71 @@ def test_a_source_that_changed_meanwhile_is_noticed(stack: MapStack) -> None:
     assert (ended.state, ended.error) == ("failed", f"source '{source}' changed during the batch run")
 
 
-def test_a_batch_run_that_is_cancelled_stops_its_execution(stack: MapStack) -> None:
-    given = [{**it, "waits": 0.5} for it in items(200, 0)]
+def slow_items(stack: MapStack, number: int = 80) -> None:
+    """Each is a chunk, and takes a quarter of a second."""
+    given = [{**it, "waits": 0.25} for it in items(number, 0)]
     map_shop.declare(stack.put("in/items.json", json.dumps(given).encode()), chunk_items=1)
+
+
+def some_done(stack: MapStack, id: str) -> BatchRun:
+    """The batch run, once it shows that something is done and something is not."""
+    until = time.monotonic() + 60
+    while not (shown := stack.client.get(id)).done:
+        assert time.monotonic() < until, shown
+        time.sleep(0.1)
+    return shown
+
+
+def test_a_batch_run_that_is_cancelled_keeps_what_was_done_and_its_redrive_does_the_rest(stack: MapStack) -> None:
+    slow_items(stack)
     run = stack.client.start("prices")
     stack.turn()
-    assert [it["status"] for it in stack.executions()] == ["RUNNING"]
+    shown = some_done(stack, run.id)
+    assert shown.counts.items == shown.done < 80
+    assert shown.about == pytest.approx(80, rel=0.2)
     stack.client.cancel(run.id)
+    ended = stack.ended(run.id)
+    assert ended.state == "cancelled"
+    assert shown.done <= ended.done < 80
+    assert len(results(stack, run.id)) == ended.done
+    stack.client.redrive(run.id)
+    again = stack.ended(run.id)
+    assert (again.state, again.counts) == ("succeeded", Counts(80, 80))
+    assert results(stack, run.id) == list(range(80))
+    assert stack.client.verify(run.id) == []
+
+
+def test_a_pause_ends_the_execution_and_another_goes_on(stack: MapStack) -> None:
+    slow_items(stack)
+    run = stack.client.start("prices")
     stack.turn()
-    assert stack.client.get(run.id).state == "cancelled"
-    assert [it["status"] for it in stack.executions()] == ["ABORTED"]
+    some_done(stack, run.id)
+    stack.client.pause(run.id)
+    until = time.monotonic() + 60
+    while [it["status"] for it in stack.executions()] != ["SUCCEEDED"]:
+        assert time.monotonic() < until, stack.executions()
+        time.sleep(0.1)
+    paused = stack.client.get(run.id)
+    assert (paused.shown_state, 0 < paused.done < 80) == ("paused", True)
+    stack.client.resume(run.id)
+    ended = stack.ended(run.id)
+    assert (ended.state, ended.counts) == ("succeeded", Counts(80, 80))
+    assert len(stack.executions()) == 2
+    assert sorted(results(stack, run.id)) == list(range(80))
+    assert stack.client.verify(run.id) == []
+
+
+def test_a_map_may_be_cancelled_before_it_begins_and_while_it_is_paused(stack: MapStack) -> None:
+    slow_items(stack, 4)
+    first = stack.client.start("prices")
+    stack.client.cancel(first.id)
+    assert stack.ended(first.id).state == "cancelled"
+    second = stack.client.start("prices")
+    stack.client.pause(second.id)
+    stack.turn()
+    stack.client.cancel(second.id)
+    assert stack.ended(second.id).state == "cancelled"
+    assert stack.client.get(second.id).counts == Counts(0, 0)
 
 
 def test_an_execution_that_somebody_stopped_does_not_leave_its_batch_run_open(stack: MapStack) -> None:

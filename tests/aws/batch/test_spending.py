@@ -12,7 +12,7 @@ from tests.aws.batch.world import World
 from tests.aws.dynamo.batching import chunk, mark, started, store_of
 
 from rota.aws.batch.benches import Benches
-from rota.aws.batch.map_work import Answer, MapWorker, PausedError
+from rota.aws.batch.map_work import Answer, MapWorker
 from rota.aws.batch_choice import choose, overspent, work_of
 from rota.aws.dynamo.schema import create_table
 from rota.aws.sessions import client
@@ -70,29 +70,30 @@ def test_it_pauses_and_goes_on_when_it_is_resumed(tmp_path: Path) -> None:
     check(world, world.until_ended(key))
 
 
-def test_a_map_pauses_by_the_place_of_its_children(tmp_path: Path) -> None:
+def test_a_map_pauses_by_what_its_children_have_told(tmp_path: Path) -> None:
     world = World(shop(tmp_path), tmp_path)
     key = world.start("double", max_cost=0.01, topology="map")
     world.ledger.begin(key, world.clock.now())
     worker = MapWorker(world.ledger, world.clock, Benches(world.app.tasks, world.app.batches))
-    shared = {"run": key.id, "revision": 0, "reader": "lines", "origin": {"uri": "s3://shop/numbers.jsonl"}}
+    shared = {"run": key.id, "revision": 0, "round": "0.0.0", "reader": "lines", "origin": {"uri": "s3://shop/n.jsonl"}}
 
     def child(first: int) -> Answer:
         items = [{"i": first + number, "v": {"number": 0}} for number in range(10)]
-        return msgspec.convert(worker.handle({"Items": items, "BatchInput": shared}), Answer)
+        return msgspec.convert(worker.handle({"Items": items, "BatchInput": shared}, lambda: 60_000), Answer)
 
-    [mark] = child(0).marks
-    assert mark.counts.items == 10
-    with pytest.raises(PausedError, match="more than max_cost"):
-        child(100_000)
+    at = 0
+    while (answer := child(at)).marks:
+        assert answer.marks[0].counts.items == 10
+        world.clock.advance(10_000)
+        at += 10
+    assert (answer.left, at > 10) == (10, True)
     assert world.run(key).shown_state == "paused"
+    assert "more than max_cost" in world.ledger.held
     world.clock.advance(2000)
-    with pytest.raises(PausedError, match="is paused"):
-        child(10)
+    assert child(at).left == 10
     world.ledger.ask(key, "run")
-    world.clock.advance(2000)
-    [mark] = child(100_000).marks
-    assert mark.counts.items == 10
+    world.clock.advance(6000)
+    assert child(at).marks[0].counts.items == 10
 
 
 def test_the_reason_is_kept_until_it_has_ended(aws: Emulator) -> None:

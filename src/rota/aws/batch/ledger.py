@@ -8,6 +8,7 @@ from typing import Protocol
 from rota.core.batch import BatchKey, BatchRun
 from rota.core.chunk import Chunk
 from rota.core.completion import ChunkRow, Mark
+from rota.core.ledger_tree import Sums
 from rota.ports.batches import BatchStore
 from rota.ports.clock import Clock
 
@@ -40,6 +41,10 @@ class Ledger(BatchStore, Protocol):
     def glance(self, key: BatchKey) -> BatchRun | None: ...
 
     def hold(self, key: BatchKey, why: str) -> bool: ...
+
+    def watch(self, key: BatchKey, round_id: str, about: int) -> None: ...
+
+    def tell(self, key: BatchKey, round_id: str, leaf: int, member: int, sums: Sums) -> None: ...
 
 
 def row_of(ledger: Ledger, key: BatchKey, number: int) -> ChunkRow | None:

@@ -1,11 +1,18 @@
-"""The beginning and the end of a map run.
+"""The beginning of a map run and the end of each of its rounds, as its state machine asks for them.
 
-At the beginning the source is pinned, or of a redrive the jobs are written: one for each chunk with dead letters that
-are to be attempted again. At the end, what the children answered becomes the ledger, in the order of the source; from
-there on the batch run ends as every other does, by the finalizer, which also says what the state machine is told.
+A round maps over the source, or in a redrive over a list of jobs that is written: one for each chunk with dead letters
+that are to be attempted again. Before a round over the source is written down what the rounds before have done, which
+its functions leave out. At its end, what its children answered becomes the ledger; and then it is seen what follows:
 
-The end may take several invocations. Every step of it gives the same when it is done again, so the next one begins
-anew, but for the marks that the one before says are in the ledger.
+    nothing is missing                      the jobs of a redrive, if there are any, else the end of the batch run
+    the map ended early                     the end: it has failed, and what is missing can be redriven
+    cancelled, out of time, too many failed the end
+    paused                                  the execution ends, and another begins where it is resumed
+    else: it was paused and is not any more, or Express children had too little time: another round
+
+A batch run ends as every other does, by the finalizer, which also says what the state machine is told. The end of a
+round may take several invocations. Every step of it gives the same when it is done again, so the next one begins anew,
+but for the marks that the one before says are in the ledger.
 """
 
 from __future__ import annotations
@@ -21,17 +28,21 @@ import msgspec
 from rota.aws.batch.benches import places_of
 from rota.aws.batch.finalizer import Finalizer
 from rota.aws.batch.ledger import Ledger, find, row_of
-from rota.aws.batch.map_plan import EARLY, Prepared, changed, check_map, nothing, prepared
-from rota.aws.batch.map_results import Failed, Results
-from rota.aws.batch.map_work import BESIDE, stretches
-from rota.aws.batch.messages import FinishMessage, encode_batch_message
+from rota.aws.batch.map_account import Account
+from rota.aws.batch.map_known import known_of, read_known, write_known
+from rota.aws.batch.map_machine import Kind, state_of
+from rota.aws.batch.map_plan import MOST_ROUNDS, Prepared, about, changed, check_map, nothing, prepared
+from rota.aws.batch.map_results import Results
+from rota.aws.batch.map_start import read_turn, write_turn
+from rota.aws.batch.messages import FinishMessage, PlanMessage, encode_batch_message
 from rota.aws.batch.places import S3Places
+from rota.aws.batch.post import Post
+from rota.aws.batch.verdicts import judged
 from rota.connectors.s3 import split_uri
 from rota.core.batch import BatchRun
-from rota.core.chunk import Chunk, Extent, Origin
-from rota.core.completion import ChunkRow, DeadItem, Mark, Verdict, count_failures
+from rota.core.chunk import Origin
+from rota.core.completion import ChunkRow, Mark, Verdict
 from rota.core.errors import NotFoundError, RotaError, SourceError, StoreError
-from rota.core.receipt import Counts
 from rota.ports.clock import Clock
 from rota.processing.ending import rows
 from rota.processing.jobs import Job, Redo
@@ -58,14 +69,14 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Ended(Prepared, frozen=True, kw_only=True):
-    """What the end is told. marked: how many marks the invocation before has stored."""
+    """What the end of a round is told. marked: how many marks the invocation before has stored."""
 
     problem: Problem | None = None
     marked: int = 0
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What the state machine is told of the end, and by it the queue for failures."""
+    """What the state machine is told of the end, and by it the queue for failures. next: the state that follows."""
 
     batch: str
     batch_run: str
@@ -76,194 +87,223 @@ class Told(msgspec.Struct, frozen=True):
     failed: int
     skipped: int
     receipt: str
-    again: bool = False
+    next: str = "done"
 
 
-class _Account(msgspec.Struct):
-    """What children came to, by their place. whole: nothing is missing."""
+class Taken(msgspec.Struct, frozen=True):
+    """What a round came to, once that is in the ledger. error: why nothing can follow it."""
 
-    chunks: dict[int, Chunk] = {}
-    open: list[Chunk] = []
-    whole: bool = True
+    whole: bool
+    slow: bool = False
+    error: str = ""
 
 
 class MapEnds:
-    """finalizer: ends batch runs."""
+    """finalizer: ends batch runs. kind: of the children, where they may be Express ones."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, finalizer: Finalizer) -> None:
+    def __init__(self, ledger: Ledger, post: Post, clock: Clock, finalizer: Finalizer, kind: Kind = "STANDARD") -> None:
         self._ledger = ledger
+        self._post = post
         self._clock = clock
         self._finalizer = finalizer
+        self._kind = kind
 
     def handle(self, event: Mapping[str, Any], left: Callable[[], int]) -> dict[str, Any]:
         """Deal with what the state machine asks. StoreError if it must ask again."""
         answer: Prepared | Told
         if event["step"] == "prepare":
-            answer = self.prepare(str(event["run"]), int(event["revision"]))
+            answer = self.prepare(str(event["run"]), int(event["revision"]), int(event["turn"]))
         else:
             answer = self.finish(msgspec.convert(event["state"], Ended), left)
         found: dict[str, Any] = msgspec.to_builtins(answer)
-        return found | ({"again": True} if isinstance(answer, Ended) else {})
+        return found
 
     # the beginning
 
-    def prepare(self, id: str, revision: int) -> Prepared:
-        """What is to be mapped."""
+    def prepare(self, id: str, revision: int, turn: int) -> Prepared:
+        """The first round of an execution."""
         run = self._run(id)
         if not run.is_open or run.revision != revision or run.state == "finishing" or run.wish == "cancel":
-            return nothing(run)
+            return nothing(run, turn)
         self._ledger.begin(run.key, self._clock.now())
+        if revision:
+            self._ledger.expect(run.key, (row.chunk.number for row in rows(self._ledger, run.key, "redrive")))
         try:
-            if revision:
-                return self._redrive(run)
-            check_map(run.spec, run.id)
-            return prepared(run)
+            if run.sealed is None:
+                check_map(run.spec, run.id)
+            return self._round(run, turn, 0, self._kind)
         except StoreError:
             raise
         except RotaError as error:
-            return nothing(run, str(error))
+            return nothing(run, turn, error=str(error))
 
-    def _redrive(self, run: BatchRun) -> Prepared:
-        if run.sealed is None:
-            return nothing(run, EARLY)
-        self._ledger.expect(run.key, (row.chunk.number for row in rows(self._ledger, run.key, "redrive")))
-        name = f"map/r{run.revision}/jobs.jsonl"
+    def _round(self, run: BatchRun, turn: int, nth: int, kind: Kind) -> Prepared:
+        """What is left to do. SourceError, InvalidError."""
+        places = places_of(run)
+        if run.sealed is not None:
+            return self._jobs(run, turn, nth, kind, places)
+        made = prepared(run, turn, nth, kind)
+        if run.planned:
+            known = known_of(self._rows(run, made.origin), objects=made.reader == "objects")
+            made = msgspec.structs.replace(made, known=f"map/known.r{made.round}.json")
+            write_known(places.folder, made.known, known)
+        self._ledger.watch(run.key, made.round, about(made.reader, made.origin))
+        return made
+
+    def _rows(self, run: BatchRun, origin: Origin) -> Iterator[ChunkRow]:
+        """All of the ledger. SourceError if it is about another object than the source is now."""
+        for row in rows(self._ledger, run.key, "all"):
+            if row.chunk.origin.uri == origin.uri and row.chunk.origin != origin:
+                raise SourceError(f"source {origin.uri!r} changed since the batch run began; start a new one")
+            yield row
+
+    def _jobs(self, run: BatchRun, turn: int, nth: int, kind: Kind, places: S3Places) -> Prepared:
+        """The chunks of a redrive that are to be done again."""
+        none = nothing(run, turn, nth)
+        name = f"map/r{none.round}/jobs.jsonl"
         jobs = (_job_line(_again(run, row)) + b"\n" for row in rows(self._ledger, run.key, "redrive"))
-        first = next(jobs, None)
+        first = next(jobs, None) if run.revision else None
         if first is None:
-            return nothing(run)
-        places_of(run).folder.write(name, chain([first], jobs))
+            return none
+        places.folder.write(name, chain([first], jobs))
         bucket, prefix = split_uri(run.place)
         key = f"{prefix.rstrip('/')}/{name}"
         return msgspec.structs.replace(
-            nothing(run), reader="jobs", bucket=bucket, key=key, origin=Origin(f"s3://{bucket}/{key}")
+            none,
+            each=state_of("jobs", kind),
+            reader="jobs",
+            kind=kind,
+            bucket=bucket,
+            key=key,
+            origin=Origin(f"s3://{bucket}/{key}"),
         )
 
     # the end
 
-    def finish(self, state: Ended, left: Callable[[], int]) -> Told | Ended:
-        """Bring the answers of the children into the ledger and end the batch run; or answer where the next invocation
-        goes on."""
+    def finish(self, state: Ended, left: Callable[[], int]) -> Told | Prepared:
+        """Bring the answers of the children into the ledger and say what follows; or where the next invocation goes
+        on."""
         run = self._run(state.run)
         if run.is_open and run.revision == state.revision:
             try:
-                marked = self._take_in(run, state, left)
+                taken = self._take_in(run, state, left)
             except StoreError:
                 raise
             except SourceError as error:
-                marked = None
-                self._ledger.decide(run.key, Verdict("failed", str(error)))
-            if marked is not None:
-                return msgspec.structs.replace(state, marked=marked)
+                taken = Taken(whole=False, error=str(error))
+            if isinstance(taken, int):
+                return msgspec.structs.replace(state, marked=taken, next="finish")
+            following = self._following(state, taken)
+            if following is not None:
+                return following
             self._finalizer.handle(encode_batch_message(FinishMessage(run.id)), 1)
             run = self._run(state.run)
-        if run.is_open:
+        if run.is_open and run.revision == state.revision:
             raise StoreError(f"batch run {run.id} has not ended yet", batch_run=run.id)
-        counts = run.counts
-        return Told(
-            run.name,
-            run.id,
-            run.state,
-            run.error,
-            counts.items,
-            counts.succeeded,
-            counts.failed,
-            counts.skipped,
-            run.manifest,
-        )
+        return _told(run)
 
-    def _take_in(self, run: BatchRun, state: Ended, left: Callable[[], int]) -> int | None:
-        """How many marks are stored where time is over; None if all are, and the batch run can end."""
+    def _following(self, state: Ended, taken: Taken) -> Prepared | Told | None:
+        """Another round, or that there is none for now; None if the batch run is to end."""
+        run, places = self._run(state.run), places_of(self._run(state.run))
+        if read_turn(places.folder, run) > state.turn:
+            # This execution has ended once already, and does so again.
+            return _told(run)
+        if run.state == "finishing":
+            return None
+        if taken.error:
+            self._ledger.decide(run.key, Verdict("failed", taken.error))
+            return None
+        found = judged(self._ledger, run, run.counts, self._clock.now(), complete=False)
+        if found is not None and not taken.whole:
+            self._ledger.decide(run.key, found)
+            return None
+        if taken.whole and (not run.revision or state.reader == "jobs"):
+            return None
+        if run.wish == "pause":
+            write_turn(places.folder, run, state.turn + 1)
+            if self._run(state.run).wish == "run":
+                self._post.plan(PlanMessage(run.id, "open", f"turn-{run.revision}-{state.turn + 1}"))
+            return _told(run)
+        return self._another(run, state, "STANDARD" if taken.slow else state.kind)
+
+    def _another(self, run: BatchRun, state: Ended, kind: Kind) -> Prepared | None:
+        nth, error = state.nth + 1, ""
+        try:
+            made = self._round(run, state.turn, nth, kind)
+        except StoreError:
+            raise
+        except RotaError as refused:
+            made, error = None, str(refused)
+        if made is not None and not made.each:
+            return None
+        if nth >= MOST_ROUNDS:
+            error = f"after {nth} rounds its map was not through"
+        if error or made is None:
+            self._ledger.decide(run.key, Verdict("failed", error))
+            return None
+        return made
+
+    def _take_in(self, run: BatchRun, state: Ended, left: Callable[[], int]) -> int | Taken:
+        """What a round came to, once that is in the ledger; or how many marks are stored where time is over."""
+        if state.problem is not None:
+            state = msgspec.structs.replace(state, error=f"the map run ended early: {state.problem}")
+        if not state.each:
+            return Taken(whole=not state.error, error=state.error)
         results = Results(state.results_bucket, state.results_prefix)
         places = places_of(run)
-        error = state.error
-        if state.problem is not None:
-            error = f"the map run ended early: {state.problem}"
         if state.reader == "jobs":
-            marked = self._store(run, state, self._redone(run, results, places), lambda mark: mark, left)
-        elif state.reader == "none":
-            marked = None
-        else:
-            account = self._account(run, state, results, places)
-            if not state.marked:
-                for page in _pages(_in_order(account), _PAGE):
-                    self._ledger.plan(run.key, page)
-            marks = self._marks(run, state, results, places)
-            marked = self._store(run, state, marks, lambda mark: _settled(mark, account, places), left)
-            if marked is None and not error and account.whole:
-                if state.reader != "objects" and changed(state.origin):
-                    error = f"source {state.origin.uri!r} changed during the batch run"
-                else:
-                    self._ledger.seal(run.key, len(account.chunks))
-        if marked is None and error:
-            self._ledger.decide(run.key, Verdict("failed", error))
-        return marked
-
-    def _store(
-        self,
-        run: BatchRun,
-        state: Ended,
-        marks: Iterator[Mark],
-        settle: Callable[[Mark], Mark],
-        left: Callable[[], int],
-    ) -> int | None:
-        marked = state.marked
+            return self._take_in_jobs(run, state, results, places, left)
+        account = Account(state, results, read_known(places.folder, state.known), places)
+        account.settle(dead=not state.marked)
+        if not state.marked:
+            for page in _pages(account.planned, _PAGE):
+                self._ledger.plan(run.key, page)
         with ThreadPoolExecutor(_THREADS) as pool:
-            for page in _pages(islice(marks, marked, None), _MARKS):
-                self._ledger.mark(run.key, list(pool.map(settle, page)))
-                marked += len(page)
-                if left() < RESERVE:
-                    return marked
-        return None
+            pages = _pages(islice(account.done(), state.marked, None), _MARKS)
+            stored = self._store(run, (list(pool.map(account.mark, page)) for page in pages), state.marked, left)
+        if stored is not None:
+            return stored
+        error = state.error
+        if account.whole and not error:
+            if state.reader != "objects" and changed(state.origin):
+                error = f"source {state.origin.uri!r} changed during the batch run"
+            else:
+                self._ledger.seal(run.key, account.sealed)
+        return Taken(account.whole and not error, account.slow, error)
 
-    def _account(self, run: BatchRun, state: Ended, results: Results, places: S3Places) -> _Account:
-        """The chunks that there are, with their numbers."""
-        found = {_place(mark): mark.chunk for mark in self._marks(run, state, results, places, dead=not state.marked)}
-        account = _Account(whole=not results.pending() and not any(answer.left for answer in results.answers()))
-        number, behind = 0, 0
-        for place in sorted(found):
-            chunk = found[place]
-            if state.reader != "objects":
-                if place < behind:
-                    raise SourceError(f"item {place} of {state.origin.uri!r} was given to two functions")
-                if place > behind:
-                    account.whole = False
-                    account.open.append(Chunk(number, state.origin, behind, place, "items"))
-                    number += 1
-                behind = chunk.end
-                chunk = msgspec.structs.replace(chunk, origin=state.origin)
-            account.chunks[place] = msgspec.structs.replace(chunk, number=number)
-            number += 1
-        if account.chunks and account.whole and state.reader != "objects":
-            place = max(account.chunks)
-            account.chunks[place] = msgspec.structs.replace(account.chunks[place], last=True)
-        return account
+    def _take_in_jobs(
+        self, run: BatchRun, state: Ended, results: Results, places: S3Places, left: Callable[[], int]
+    ) -> int | Taken:
+        """Children have marked what they did. The chunks of one that failed stay as they were."""
+        # One that is stored does not come again, so none are to be passed over.
+        stored = self._store(run, _pages(self._as_they_were(run, state, results, places), _MARKS), 0, left)
+        if stored is not None:
+            return stored
+        slow = state.kind == "EXPRESS" and any(failed.slow for failed in results.failed())
+        is_left = results.pending() or any(answer.left for answer in results.answers())
+        return Taken(not (slow or is_left or state.error), slow, state.error)
 
-    def _marks(
-        self, run: BatchRun, state: Ended, results: Results, places: S3Places, *, dead: bool = False
-    ) -> Iterator[Mark]:
-        """What became of the items, child by child. dead: write dead letters for children that failed."""
-        for answer in results.answers():
-            yield from answer.marks
+    def _as_they_were(self, run: BatchRun, state: Ended, results: Results, places: S3Places) -> Iterator[Mark]:
         for failed in results.failed():
-            if state.reader == "objects":
-                keys = ", ".join(str(one.v["Key"]) for one in failed.batch.items)
-                raise SourceError(f"{keys} could not be dealt with: {failed.failure}")
-            for first, values in stretches(failed.batch.items):
-                yield _all_failed(run, state.origin, first, values, failed, places if dead else None)
-
-    def _redone(self, run: BatchRun, results: Results, places: S3Places) -> Iterator[Mark]:
-        """What became of chunks that a redrive took up. Those of a child that failed stay as they were."""
-        for answer in results.answers():
-            yield from answer.marks
-        for failed in results.failed():
+            if state.kind == "EXPRESS" and failed.slow:
+                continue
             for one in failed.batch.items:
                 job = msgspec.convert(one.v, Job)
                 row = row_of(self._ledger, run.key, job.chunk.number)
-                if row is not None and row.mark is not None and job.redo is not None:
-                    dead = list(places.read_dead(job.chunk.number, job.redo.revision))
+                before = None if row is None else row.mark
+                if before is not None and job.redo is not None and before.revision < job.revision:
+                    dead = list(places.read_dead(job.chunk.number, before.revision))
                     places.write_dead(job.chunk.number, job.revision, dead)
-                    yield msgspec.structs.replace(row.mark, revision=job.revision)
+                    yield msgspec.structs.replace(before, revision=job.revision)
+
+    def _store(self, run: BatchRun, pages: Iterable[list[Mark]], marked: int, left: Callable[[], int]) -> int | None:
+        """How many marks are stored where time is over, None if all are."""
+        for page in pages:
+            self._ledger.mark(run.key, page)
+            marked += len(page)
+            if left() < RESERVE:
+                return marked
+        return None
 
     def _run(self, id: str) -> BatchRun:
         run = find(self._ledger, batch_key(id))
@@ -277,37 +317,21 @@ def _again(run: BatchRun, row: ChunkRow) -> Job:
     return Job(0, "whole", row.chunk, Redo(row.mark.revision, run.groups), run.revision)
 
 
-def _place(mark: Mark) -> int:
-    """Where a chunk lies among others: the place of its first item, or that of its object."""
-    return mark.chunk.start if mark.chunk.unit == "items" else mark.chunk.number
-
-
-def _in_order(account: _Account) -> list[Chunk]:
-    return sorted((*account.chunks.values(), *account.open), key=lambda chunk: chunk.number)
-
-
-def _all_failed(
-    run: BatchRun, origin: Origin, first: int, values: list[object], failed: Failed, places: S3Places | None
-) -> Mark:
-    """The mark of items whose function failed."""
-    number, behind = BESIDE + first, first + len(values)
-    dead = [DeadItem(number, at, first + at, value, failed.failure, 1) for at, value in enumerate(values)]
-    if places is not None:
-        places.write_dead(number, run.revision, dead)
-    chunk = Chunk(number, origin, first, behind, "items", first, len(values))
-    counts = Counts(len(values), 0, len(values))
-    return Mark(chunk, Extent(first, behind), counts, (), count_failures(dead), 0, run.revision)
-
-
-def _settled(mark: Mark, account: _Account, places: S3Places) -> Mark:
-    """The mark with the number that its chunk has in the ledger, and its dead letters where they belong."""
-    chunk = account.chunks[_place(mark)]
-    if mark.counts.failed:
-        dead = places.read_dead(mark.chunk.number, mark.revision)
-        places.write_dead(
-            chunk.number, mark.revision, [msgspec.structs.replace(one, chunk=chunk.number) for one in dead]
-        )
-    return msgspec.structs.replace(mark, chunk=chunk)
+def _told(run: BatchRun) -> Told:
+    counts = run.counts
+    following = "tell" if run.state == "failed" else "done"
+    return Told(
+        run.name,
+        run.id,
+        run.shown_state,
+        run.error,
+        counts.items,
+        counts.succeeded,
+        counts.failed,
+        counts.skipped,
+        run.manifest,
+        following,
+    )
 
 
 def _pages(values: Iterable[T], size: int) -> Iterator[list[T]]:

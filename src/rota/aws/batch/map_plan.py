@@ -11,7 +11,7 @@ from typing import Any, Literal
 import boto3
 import msgspec
 
-from rota.aws.batch.map_machine import MOST_INPUT, Reader
+from rota.aws.batch.map_machine import MOST_INPUT, Kind, Reader, state_of
 from rota.connectors.inventory import InventorySource
 from rota.connectors.json_array import ArrayCutter
 from rota.connectors.s3 import S3Objects, split_uri
@@ -26,6 +26,8 @@ LARGEST_OBJECT = 256 * 1024**2
 """Bytes of one of many objects, each of which is one chunk of one function."""
 LONGEST_HEADER = 10 * 1024
 """Bytes of the header of a CSV file."""
+BESIDE = 1_000_000_000
+"""From here on are numbers of chunks that are not in the ledger yet."""
 MOST_ITEMS = 10_000
 """Items in a batch where only its bytes are given."""
 SAMPLE = 1024 * 1024
@@ -33,21 +35,33 @@ _WRAPPED = 64
 """Bytes by which an item grows in the batch that it travels in."""
 _UNLIMITED = 1_000_000_000
 _MAGIC = "*?["
-EARLY = "a map run that ended early cannot be taken up again: start a new batch run, or use the topology queue"
+MOST_ROUNDS = 100
+"""Of an execution."""
 _QUEUE = 'or give topology="queue", which reads everything'
 _FORMS: dict[str, Reader] = {"json_array": "json", "jsonl": "lines", "csv": "csv", "parquet": "parquet"}
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """What the map is told. reader: which map, or nothing if there is nothing to do. origin: the pinned object, or of
-    many the prefix. tolerated_percent, tolerated_count: of whole batches that fail, as Step Functions counts them."""
+    """What a round of the map is told.
+
+    each: the state that maps; "" if there is nothing to do. revision, turn, nth: which round it is: of which redrive,
+    of which execution (another begins when a paused batch run is resumed), and the how manieth in that. beside: from
+    here on are numbers of chunks that are not in the ledger yet. known: the file that says what the rounds before have
+    done, or "". kind: of its children. origin: the pinned object, or of many the prefix. tolerated_percent,
+    tolerated_count: of whole batches that fail, as Step Functions counts them. next: the state that follows."""
 
     run: str
     revision: int
-    reader: Reader | Literal["none"]
+    turn: int = 0
+    nth: int = 0
+    each: str = ""
+    reader: Reader | Literal["none"] = "none"
+    kind: Kind = "STANDARD"
     bucket: str = ""
     key: str = ""
     origin: Origin = Origin("")
+    beside: int = BESIDE
+    known: str = ""
     batch_items: int = 1
     batch_bytes: int = MOST_INPUT
     concurrency: int = 10
@@ -56,6 +70,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     results_bucket: str = ""
     results_prefix: str = ""
     error: str = ""
+    round: str = ""
+    next: str = "read"
 
 
 def reader_of(spec: BatchSpec) -> Reader:
@@ -126,8 +142,8 @@ def _check_sample(reader: Reader, origin: Origin, text: bytes) -> None:
         raise InvalidError("source", origin.uri, allowed)
 
 
-def prepared(run: BatchRun, client: Any = None) -> Prepared:
-    """What the first map of a batch run is told; its source is pinned here. SourceError, InvalidError."""
+def prepared(run: BatchRun, turn: int, nth: int, kind: Kind, client: Any = None) -> Prepared:
+    """A round over the source, which is pinned here. SourceError, InvalidError."""
     spec = run.spec
     reader = reader_of(spec)
     path = str(filled(spec.source, run.id)["path"])
@@ -139,11 +155,15 @@ def prepared(run: BatchRun, client: Any = None) -> Prepared:
         [origin] = S3Objects(path, client or boto3.client("s3")).find()
     percent = spec.tolerated.percent
     return msgspec.structs.replace(
-        nothing(run),
+        nothing(run, turn, nth),
+        each=state_of(reader, kind),
         reader=reader,
+        kind=kind,
         bucket=bucket,
         key=key,
         origin=origin,
+        # Another list of objects gives a place to another object, whose files must be others too.
+        beside=BESIDE * (1 + turn * MOST_ROUNDS + nth) if reader == "objects" else BESIDE,
         batch_items=1 if reader == "objects" else min(spec.size.items or MOST_ITEMS, _UNLIMITED),
         batch_bytes=min(spec.size.bytes or MOST_INPUT, MOST_INPUT),
         tolerated_percent=100 if percent is None else percent,
@@ -151,18 +171,34 @@ def prepared(run: BatchRun, client: Any = None) -> Prepared:
     )
 
 
-def nothing(run: BatchRun, error: str = "") -> Prepared:
+def nothing(run: BatchRun, turn: int, nth: int = 0, error: str = "") -> Prepared:
     """That there is nothing to map. error: why not."""
     bucket, prefix = split_uri(run.place)
+    name = f"{run.revision}.{turn}.{nth}"
     return Prepared(
         run=run.id,
         revision=run.revision,
-        reader="none",
+        turn=turn,
+        nth=nth,
         concurrency=run.spec.concurrency,
         results_bucket=bucket,
-        results_prefix=f"{prefix.rstrip('/')}/map/r{run.revision}",
+        results_prefix=f"{prefix.rstrip('/')}/map/r{name}",
         error=error,
+        round=name,
     )
+
+
+def about(reader: str, origin: Origin, client: Any = None) -> int:
+    """How many items there are, as the first of them let expect; 0 if they tell nothing."""
+    if reader not in ("json", "lines", "csv") or not origin.size:
+        return 0
+    text = S3Objects(origin.uri, client or boto3.client("s3")).read(origin, 0, min(SAMPLE, origin.size))
+    if reader == "json":
+        ends = [cut.end for cut in ArrayCutter(ChunkSize(items=1), 0, origin.uri, LARGEST_OBJECT).feed(text)]
+        items, behind = len(ends), ends[-1] if ends else 0
+    else:
+        items, behind = text.count(b"\n"), text.rfind(b"\n") + 1
+    return max(0, round(items * origin.size / behind) - (reader == "csv")) if behind else 0
 
 
 def changed(origin: Origin, client: Any = None) -> bool:

@@ -36,6 +36,11 @@ class Failed(msgspec.Struct, frozen=True):
     batch: Batched
     failure: Failure
 
+    @property
+    def slow(self) -> bool:
+        """Whether it had no time left, if it was an Express one."""
+        return self.failure.type == "States.Timeout"
+
 
 class Results:
     """Of the map runs under one prefix."""

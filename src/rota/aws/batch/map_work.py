@@ -2,23 +2,28 @@
 
 Items come with their place in the source, and those that follow one another are a chunk. Which number it will have in
 the ledger is known only when all are there: Step Functions makes a batch smaller where its items are large. So its part
-and its dead letters are named by its place, from `BESIDE` on; the answer is its mark, which the end of the map run puts
-into the ledger.
+and its dead letters are named by its place, from `beside` on; the answer is its mark, which the end of the round puts
+into the ledger. Until then what it adds up to is counted beside (`Ledger.tell`), for those who watch, and to see early
+that too much has failed. A job of a redrive has a number, and is marked at once.
 
-An item that fails is a dead letter and no failure of the child. A child fails if source or sink do not work, or if its
-function dies; then all of its items count as failed (see `map_finish`).
+An item that fails is a dead letter and no failure of the child. A child fails if source or sink do not work. If its
+function dies, the child goes on with a search for the item that kills (see `rota.aws.batch.search`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
 import msgspec
 
 from rota.aws.batch.benches import Bench, Benches
-from rota.aws.batch.ledger import Headers, Ledger, row_of
+from rota.aws.batch.ledger import Headers, Ledger, find, row_of
+from rota.aws.batch.map_known import Known, read_known
+from rota.aws.batch.map_plan import BESIDE
+from rota.aws.batch.search import Search
 from rota.aws.batch_choice import overspent
 from rota.aws.batch_cost import MEMORY
 from rota.connectors.s3 import key_pattern
@@ -29,21 +34,22 @@ from rota.core.chunk import Chunk, ChunkSize, Origin
 from rota.core.completion import FailureCount, Mark, verdict
 from rota.core.current import CURRENT, CurrentRun
 from rota.core.errors import SourceError
-from rota.core.receipt import Counts
+from rota.core.ledger_tree import FAN_OUT, sums_of
 from rota.ports.clock import Clock
+from rota.ports.source import Source
 from rota.processing.chunk_work import ChunkWork
-from rota.processing.jobs import Job
+from rota.processing.jobs import Job, Report
 from rota.processing.marks import mark_of
 from rota.service.batches import batch_key
 
-BESIDE = 1_000_000_000
-"""From here on are numbers of chunks that are not in the ledger yet."""
+log: logging.Logger = logging.getLogger("rota.batch")
 _WHOLE = ChunkSize(bytes=1 << 62)
 _LONGEST = 500
+_LOOK_AGAIN = 5000
 
 
-class PausedError(Exception):
-    """The batch run is paused: ask again later. Its name is known to the state machine."""
+class GoesOnError(Exception):
+    """The search is not through: ask again. Its name is known to the state machine."""
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -54,23 +60,30 @@ class Given(msgspec.Struct, frozen=True):
 
 
 class Shared(msgspec.Struct, frozen=True):
-    """What all batches of a map run are told."""
+    """What all batches of a round are told; see `Prepared`. together: items in a batch, at the most."""
 
     run: str
     revision: int
+    round: str
     reader: str
     origin: Origin
+    beside: int = BESIDE
+    together: int = 1
+    known: str = ""
 
 
 class Batched(msgspec.Struct, frozen=True):
-    """The input of a child execution."""
+    """The input of a child execution. search: a function died on it. tries: how often one did since that is known."""
 
     items: list[Given] = msgspec.field(name="Items")
     shared: Shared = msgspec.field(name="BatchInput")
+    search: bool = False
+    tries: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The output of a child execution. left: how many of its items were left out, since the batch run had ended."""
+    """The output of a child execution. left: how many of its items were left as they are, since the batch run does not
+    go on."""
 
     marks: list[Mark]
     left: int = 0
@@ -105,12 +118,14 @@ class _Items:
         """Nothing was kept."""
 
 
-def stretches(items: Iterable[Given]) -> Iterator[tuple[int, list[object]]]:
-    """Items that follow one another, with the place of the first."""
+def stretches(items: Iterable[Given], known: Known) -> Iterator[tuple[int, list[object]]]:
+    """Items that follow one another and are not done, with the place of the first; cut where chunks are."""
     ordered = sorted(items, key=lambda one: one.i)
     for _, group in groupby(enumerate(ordered), lambda pair: pair[1].i - pair[0]):
         some = [one for _, one in group]
-        yield some[0].i, [one.v for one in some]
+        first = some[0].i
+        for low, high in known.left(first, first + len(some)):
+            yield low, [one.v for one in some[low - first : high - first]]
 
 
 class MapWorker:
@@ -123,19 +138,21 @@ class MapWorker:
         self._benches = benches
         self._memory = memory
         self._headers = Headers(ledger, clock)
+        self._known: tuple[str, str, Known] = ("", "", Known())
+        self._looks: dict[str, tuple[int, bool]] = {}
 
-    def handle(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Deal with a batch. PausedError if the batch run is paused, SourceError and StoreError if source or sink do
-        not work."""
+    def handle(self, event: Mapping[str, Any], left: Callable[[], int]) -> dict[str, Any]:
+        """Deal with a batch. left: milliseconds that the function may still take. GoesOnError if a search is not
+        through, SourceError and StoreError if source or sink do not work."""
         batch = msgspec.convert(event, Batched)
         run = self._going(batch.shared)
         if run is None:
             return _encoded(Answer([], len(batch.items)))
-        self._check_spending(run, batch)
         bench = self._benches.bench(run)
         token = CURRENT.set(CurrentRun(run.name, run.created, 1, _Signal()))
         try:
-            return _encoded(Answer([_short(mark) for mark in self._marks(run, bench, batch)]))
+            work = _Work(self._ledger, run, bench, batch, self._what_is_known(bench, batch.shared), left)
+            return _encoded(Answer([_short(mark) for mark in work.marks()]))
         finally:
             CURRENT.reset(token)
 
@@ -144,69 +161,131 @@ class MapWorker:
         key = batch_key(shared.run)
         run = self._headers.get(key)
         if run is None or not _goes_on(run, shared):
-            # It may have been redriven a moment ago.
+            # It may have been redriven or resumed a moment ago.
             run = self._headers.fresh(key)
-        if run is None or not _goes_on(run, shared):
+        if run is None or not _goes_on(run, shared) or not self._may_go_on(run):
             return None
-        found = verdict(run, run.counts, self._clock.now(), complete=False)
-        if found is not None:
-            self._ledger.decide(run.key, found)
-            return None
-        if run.wish == "pause":
-            raise PausedError(f"batch run {run.id} is paused")
         return run
 
-    def _check_spending(self, run: BatchRun, batch: Batched) -> None:
-        """PausedError if more than `max_cost` is spent. Nothing is marked before the end; but children begin in the
-        order of the source, so the place of this one tells how far it is."""
-        if run.spec.max_cost is None:
-            return
-        behind, lanes = batch.items[-1].i + 1, run.spec.concurrency
-        done = max(1, behind // len(batch.items))
-        counted = msgspec.structs.replace(run, planned=max(done, lanes), done=done, counts=Counts(behind, behind))
-        why = overspent(counted, self._clock.now(), self._memory)
+    def _may_go_on(self, run: BatchRun) -> bool:
+        """Look now and then whether too much has failed, or was spent, or it takes too long."""
+        now, name = self._clock.now(), f"{run.id} {run.revision}"
+        until, may = self._looks.get(name, (0, True))
+        if until <= now:
+            may = self._look(run, now)
+            self._looks = {id: it for id, it in self._looks.items() if it[0] > now} | {name: (now + _LOOK_AGAIN, may)}
+        return may
+
+    def _look(self, run: BatchRun, now: int) -> bool:
+        counted = find(self._ledger, run.key)
+        if counted is None or verdict(counted, counted.counts, now, complete=False) is not None:
+            return False
+        # Nothing is planned in a map, and all that it may do at a time is being done.
+        why = overspent(
+            msgspec.structs.replace(counted, planned=counted.done + run.spec.concurrency), now, self._memory
+        )
         if why and self._ledger.hold(run.key, why):
-            raise PausedError(why)
+            log.warning("%s: %s", run.id, why)
+            return False
+        return True
 
-    def _marks(self, run: BatchRun, bench: Bench, batch: Batched) -> Iterator[Mark]:
-        if batch.shared.reader == "jobs":
-            for one in batch.items:
-                yield self._again(run, bench, msgspec.convert(one.v, Job))
-        elif batch.shared.reader == "objects":
-            for one in batch.items:
-                yield from self._object(run, bench, one)
+    def _what_is_known(self, bench: Bench, shared: Shared) -> Known:
+        run, name, known = self._known
+        if (run, name) != (shared.run, shared.known):
+            known = read_known(bench.places.folder, shared.known)
+            self._known = (shared.run, shared.known, known)
+        return known
+
+
+class _Work:
+    """One batch of items."""
+
+    def __init__(
+        self, ledger: Ledger, run: BatchRun, bench: Bench, batch: Batched, known: Known, left: Callable[[], int]
+    ) -> None:
+        self._ledger = ledger
+        self._run = run
+        self._bench = bench
+        self._batch = batch
+        self._shared = batch.shared
+        self._known = known
+        self._left = left
+
+    def marks(self) -> Iterator[Mark]:
+        """What becomes of the items; the marks of those whose chunk has no number yet."""
+        if self._shared.reader == "jobs":
+            for one in self._batch.items:
+                self._again(msgspec.convert(one.v, Job))
+        elif self._shared.reader == "objects":
+            for one in self._batch.items:
+                yield from self._object(one)
         else:
-            for first, values in stretches(batch.items):
+            for first, values in stretches(self._batch.items, self._known):
                 behind = first + len(values)
-                chunk = Chunk(BESIDE + first, batch.shared.origin, first, behind, "items", first, len(values))
-                job = _job(run, chunk)
-                report = ChunkWork(_Items(first, values), bench.sink, bench.calls, bench.places).do(job)
-                yield mark_of(job, report, None)
+                number = self._shared.beside + first
+                chunk = Chunk(number, self._shared.origin, first, behind, "items", first, len(values))
+                yield self._told(self._done(_Items(first, values), Job(0, "whole", chunk, revision=self._run.revision)))
 
-    def _object(self, run: BatchRun, bench: Bench, one: Given) -> Iterator[Mark]:
+    def _object(self, one: Given) -> Iterator[Mark]:
         """One of many objects is a chunk, if the source means it."""
+        run = self._run
         bucket = str(filled(run.spec.source, run.id)["path"]).removeprefix("s3://").partition("/")[0]
-        if not means(run, f"s3://{bucket}/{one.v['Key']}"):
+        uri = f"s3://{bucket}/{one.v['Key']}"
+        if not means(run, uri):
             return
-        options = {**run.spec.source, "path": f"s3://{bucket}/{one.v['Key']}"}
-        source = open_stored_source(options, f"{run.place}/spool/{one.i}")
+        before = self._known.object(uri)
+        if before is not None:
+            _check_unchanged(uri, before[1], one)
+            return
+        source = open_stored_source({**run.spec.source, "path": uri}, f"{run.place}/spool/{one.i}")
         for chunk in source.plan(_WHOLE):
-            if chunk.origin.fingerprint.partition("@")[0].strip('"') != str(one.v["Etag"]).strip('"'):
-                raise SourceError(f"source {chunk.origin.uri!r} changed while the batch run read its list of objects")
-            job = _job(run, msgspec.structs.replace(chunk, number=BESIDE + one.i))
-            yield mark_of(job, ChunkWork(source, bench.sink, bench.calls, bench.places).do(job), None)
+            _check_unchanged(chunk.origin.uri, chunk.origin.fingerprint, one)
+            numbered = msgspec.structs.replace(chunk, number=self._shared.beside + one.i)
+            yield self._told(self._done(source, Job(0, "whole", numbered, revision=run.revision)))
 
-    def _again(self, run: BatchRun, bench: Bench, job: Job) -> Mark:
-        row = row_of(self._ledger, run.key, job.chunk.number)
+    def _again(self, job: Job) -> None:
+        row = row_of(self._ledger, self._run.key, job.chunk.number)
         before = None if row is None else row.mark
         if before is None:
-            raise SourceError(f"chunk {job.chunk.number} of batch run {run.id} has no mark")
-        report = ChunkWork(bench.source, bench.sink, bench.calls, bench.places).do(_paced(run, job))
+            raise SourceError(f"chunk {job.chunk.number} of batch run {self._run.id} has no mark")
+        if before.revision < job.revision:
+            self._ledger.mark(self._run.key, [self._done(self._bench.source, job, before)])
+
+    def _done(self, source: Source, job: Job, before: Mark | None = None) -> Mark:
+        """The mark of a job once it is done."""
+        spec = self._run.spec
+        if spec.rate_limit is not None:
+            # So that all children together keep to the rate limit.
+            job = msgspec.structs.replace(job, pace=spec.concurrency / spec.rate_limit)
+        places = self._bench.places.for_job(job.chunk, job.revision, job.round)
+        work = ChunkWork(source, self._bench.sink, self._bench.calls, places)
+        report: Report | None
+        if self._batch.search:
+            report = Search(work, places, job, self._left).go_on(self._batch.tries)
+            if report is None:
+                raise GoesOnError(f"the search in chunk {job.chunk.number} of batch run {self._run.id} goes on")
+        else:
+            report = work.do(job)
         return mark_of(job, report, before)
+
+    def _told(self, mark: Mark) -> Mark:
+        place = mark.chunk.number - self._shared.beside
+        leaf, rest = divmod(place, FAN_OUT * self._shared.together)
+        nth, within = divmod(rest, self._shared.together)
+        # Short numbers for the usual places, so that a leaf takes one write unit.
+        member = FAN_OUT + rest if within else nth
+        sums = sums_of(mark.counts, mark.parts, mark.retries)
+        self._ledger.tell(self._run.key, self._shared.round, leaf, member, sums)
+        return mark
 
 
 def _goes_on(run: BatchRun, shared: Shared) -> bool:
-    return run.state in ("pending", "running") and run.revision == shared.revision
+    return run.state in ("pending", "running") and run.wish == "run" and run.revision == shared.revision
+
+
+def _check_unchanged(uri: str, fingerprint: str, listed: Given) -> None:
+    if fingerprint.partition("@")[0].strip('"') != str(listed.v["Etag"]).strip('"'):
+        raise SourceError(f"source {uri!r} changed while the batch run read its list of objects")
 
 
 def means(run: BatchRun, uri: str) -> bool:
@@ -215,17 +294,6 @@ def means(run: BatchRun, uri: str) -> bool:
     if uri.endswith("/"):
         return False
     return wanted.endswith("/") or key_pattern(wanted).fullmatch(uri) is not None
-
-
-def _job(run: BatchRun, chunk: Chunk) -> Job:
-    return _paced(run, Job(0, "whole", chunk, revision=run.revision))
-
-
-def _paced(run: BatchRun, job: Job) -> Job:
-    """So that all children together keep to the rate limit."""
-    if run.spec.rate_limit is None:
-        return job
-    return msgspec.structs.replace(job, pace=run.spec.concurrency / run.spec.rate_limit)
 
 
 def _short(mark: Mark) -> Mark:

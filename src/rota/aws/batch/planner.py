@@ -90,16 +90,15 @@ class Planner:
 
     def _take(self, message: PlanMessage, received: int, left: Callable[[], int]) -> None:
         run = self._headers.fresh(message.key)
-        if run is not None and run.spec.topology == "map" and self._maps is not None:
-            ended = self._maps.follow(run)
-            if ended:
-                decide_failed(self._ledger, self._post, run, f"its execution ended as {ended} and left it unfinished")
         if run is None or not run.is_open:
+            return
+        if run.spec.topology == "map" and run.state != "finishing":
+            self._map(run)
             return
         if run.state == "finishing" or run.wish == "cancel":
             self._post.finish(run.id)
             return
-        if run.wish == "pause" or run.spec.topology == "map":
+        if run.wish == "pause":
             return
         try:
             _Planning(self, run, message, received, left).go()
@@ -111,6 +110,16 @@ class Planner:
             if isinstance(error, SourceError) and received < ATTEMPTS:
                 raise
             decide_failed(self._ledger, self._post, run, str(error))
+
+    def _map(self, run: BatchRun) -> None:
+        """Have Step Functions carry it out; the end of its execution ends it, if there is one."""
+        if self._maps is None or run.wish == "pause":
+            return
+        ended = self._maps.follow(run)
+        if ended and run.wish == "cancel":
+            self._post.finish(run.id)
+        elif ended:
+            decide_failed(self._ledger, self._post, run, f"its execution ended as {ended} and left it unfinished")
 
     # for _Planning, which is a part of this
 

@@ -1,4 +1,4 @@
-"""The search for the item that kills functions, from message to message.
+"""The search for the item that kills functions, from invocation to invocation.
 
 How far it has come is a note in the bucket, written before a stretch of items is attempted. A function that finds a
 stretch noted and no outcome of it knows that the one before died on it, and halves it. Each stretch that ends is kept
@@ -49,6 +49,14 @@ class Search:
             # What counts deliveries must not count deaths that are expected.
             self._note(isolation)
             return None
+        return self._search(isolation)
+
+    def go_on(self, tries: int) -> Report | None:
+        """Likewise, where deaths are not counted as deliveries; None if another function is to go on. tries: how often
+        one was begun before."""
+        return self._search(self._resumed(tries + 1))
+
+    def _search(self, isolation: Isolation) -> Report | None:
         begun = False
         while (stretch := isolation.next()) is not None:
             if len(isolation.killers) >= MOST_KILLERS:

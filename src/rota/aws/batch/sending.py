@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from rota.aws.batch.ledger import Ledger
-from rota.aws.batch.map_plan import EARLY
 from rota.aws.batch.messages import PlanMessage, Step
 from rota.aws.batch.post import Post
 from rota.aws.batch.verdicts import is_out_of_time
@@ -75,9 +74,11 @@ class SendingBatches:
     def ask(self, key: BatchKey, wish: Wish) -> BatchRun | None:
         asked = self._ledger.ask(key, wish)
         if asked is not None and asked.wish == "cancel":
-            self._post.finish(asked.id)
             if asked.spec.topology == "map":
+                # The end of its execution is to count what was done.
                 self._post.plan(PlanMessage(asked.id, "open", f"cancel-{self._clock.now()}"))
+            else:
+                self._post.finish(asked.id)
         elif asked is not None and asked.wish == "run":
             step: Step = "start" if asked.state == "pending" else "redrive" if asked.revision else "open"
             self._post.plan(PlanMessage(asked.id, step, f"resume-{self._clock.now()}"))
@@ -85,8 +86,6 @@ class SendingBatches:
 
     def redrive(self, key: BatchKey, groups: Sequence[str]) -> BatchRun | None:
         for run in self._ledger.get([key]):
-            if run.spec.topology == "map" and not run.is_open and run.sealed is None:
-                raise ConflictError(EARLY, batch_run=run.id)
             if not run.is_open and is_out_of_time(self._ledger, run, self._clock.now()):
                 said = f"the ledger of batch run {run.id} is about to expire; start a new one for what is left"
                 raise ConflictError(said, batch_run=run.id)

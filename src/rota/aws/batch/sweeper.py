@@ -56,6 +56,10 @@ class Sweeper:
         if now - run.created < SETTLING:
             return False
         late = is_out_of_time(self._ledger, run, now)
+        if run.spec.topology == "map" and run.wish == "cancel" and run.state != "finishing":
+            # The end of its execution is to count what was done.
+            self._post.plan(PlanMessage(run.id, "open", f"sweep-{now}"))
+            return True
         if run.state == "finishing" or run.wish == "cancel" or late:
             self._post.finish(run.id)
             return True
@@ -68,7 +72,8 @@ class Sweeper:
         names = [str(row.chunk.number) for row in self._ledger.chunks(run.key, "open", -1, _SHOWN)]
         log.warning("%s has come no further; chunks that are overdue: %s", run.id, ", ".join(names) or "none")
         self._post.plan(PlanMessage(run.id, "redrive" if run.revision else "open", wave))
-        self._post.finish(run.id)
+        if run.spec.topology != "map":
+            self._post.finish(run.id)
         return True
 
     def _is_overdue(self, run: BatchRun, now: int) -> bool:

@@ -21,6 +21,7 @@ from rota.aws.dynamo.batches_failures import Failures
 from rota.aws.dynamo.batches_headers import awaited_name, awaited_of, chunks_of, groups_of
 from rota.aws.dynamo.batches_index import Index
 from rota.aws.dynamo.batches_keys import header_key
+from rota.aws.dynamo.batches_live import Live
 from rota.aws.dynamo.batches_marks import Marks
 from rota.aws.dynamo.batches_pages import Pages
 from rota.aws.dynamo.batches_reading import Reading
@@ -33,7 +34,7 @@ from rota.core.batch import BatchKey, BatchRun, Wish
 from rota.core.chunk import Chunk
 from rota.core.completion import ChunkRow, FailureGroup, Mark, Verdict
 from rota.core.errors import ConflictError, NotFoundError
-from rota.core.ledger_tree import seals, sparse_seals
+from rota.core.ledger_tree import Sums, seals, sparse_seals
 from rota.core.run import Run
 from rota.ports.batches import BatchQuery, Finished, Which
 
@@ -55,7 +56,8 @@ class DynamoBatches:
         self._table = table
         self._trees = trees
         self._failures = failures
-        self._index = Index(table, trees, lifetime)
+        self._live = Live(table)
+        self._index = Index(table, trees, self._live, lifetime)
         self._states = States(table, runs)
         self._pages = Pages(table)
         self._marks = Marks(table, trees, failures)
@@ -124,6 +126,15 @@ class DynamoBatches:
         """Pause a batch run and keep `why` as its error, until it is redriven or has ended; whether this call did. It
         is held once: who resumes it knows."""
         return self._states.hold(key, why)
+
+    def watch(self, key: BatchKey, round_id: str, about: int) -> None:
+        """A round of a map begins: chunks without a number are counted beside what the ledger says now. round_id: as
+        it is told of; its first number is the revision. about: items in all, 0 if nobody knows."""
+        self._live.watch(key, round_id, self._index.counted(key), about)
+
+    def tell(self, key: BatchKey, round_id: str, leaf: int, member: int, sums: Sums) -> None:
+        """A chunk without a number is done; told twice it counts once. leaf, member: its place, some 200 to a leaf."""
+        self._live.tell(key, round_id, leaf, member, sums, self._index.expires(key))
 
     # the port
 

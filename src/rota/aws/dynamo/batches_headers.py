@@ -4,8 +4,8 @@ which may hold a payload, lies beside it and is written once; the totals are in 
 attributes of a header, besides those of `BatchRun`: behind (no chunk of a higher number, or that, is planned), top (the
 highest revision marked), begun (no leaf of a higher number, or that, has a mark), sealing (said before the tree is
 sealed; `sealed`, after it), awaited_N (of redrive N, whose tree is sealed: no higher chunk, or that, is done again),
-reopened (chunks that are to be done again), other_* (totals that are in no tree), by (token of the request that wrote
-the state last, so that a request whose answer was lost is recognized).
+reopened (chunks that are to be done again), round and base (see `batches_live`), other_* (totals that are in no tree),
+by (token of the request that wrote the state last, so that a request whose answer was lost is recognized).
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def batch_run(header: Item, spec: Item, sums: Sums) -> BatchRun:
         planned=number_of(header, "planned") or 0,
         done=total.done,
         expected=number_of(header, "expected") or 0,
+        about=number_of(header, "about") or 0,
         counts=Counts(total.items, total.succeeded, total.failed, total.skipped),
         results=total.results,
         result_bytes=total.bytes,

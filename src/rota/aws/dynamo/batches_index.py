@@ -22,13 +22,14 @@ from rota.aws.dynamo.batches_keys import (
     open_of,
     spec_key,
 )
+from rota.aws.dynamo.batches_live import Live
 from rota.aws.dynamo.items import Delete, Item, Put, Write, number_of, text_of
 from rota.aws.dynamo.lifetimes import DAY
 from rota.aws.dynamo.table import RefusedError, Table
 from rota.aws.dynamo.tree import Trees
 from rota.core.batch import BatchKey, BatchRun
 from rota.core.errors import InvalidError, StoreBusyError
-from rota.core.ledger_tree import NOTHING
+from rota.core.ledger_tree import NOTHING, Sums
 from rota.ports.batches import BatchQuery
 
 _TRIES = 100
@@ -43,9 +44,10 @@ _BEHIND = " "
 class Index:
     """The batch runs in `table`. lifetime: milliseconds."""
 
-    def __init__(self, table: Table, trees: Trees, lifetime: int) -> None:
+    def __init__(self, table: Table, trees: Trees, live: Live, lifetime: int) -> None:
         self._table = table
         self._trees = trees
+        self._live = live
         self._lifetime = lifetime
         self._longest = lifetime - DAY
         self._months: set[str] = set()
@@ -162,15 +164,25 @@ class Index:
     def _runs(self, headers: Sequence[Item]) -> list[BatchRun]:
         """With their specs, and their totals as they are now; those of all are read together."""
         specs = self._table.get(spec_key(key_of_header(header)) for header in headers)
+        shown = self._live.shown(headers, self._sums(headers))
+        return [
+            batch_run(header, specs[spec_key(key_of_header(header))], total)
+            for header, total in zip(headers, shown, strict=True)
+            if spec_key(key_of_header(header)) in specs
+        ]
+
+    def _sums(self, headers: Sequence[Item]) -> list[Sums]:
+        """What the trees of each say."""
         trees = [(number, tree) for number, header in enumerate(headers) for tree in trees_of(header)]
         sums = [NOTHING for _ in headers]
         for (number, _), total in zip(trees, self._trees.totals([tree for _, tree in trees]), strict=True):
             sums[number] += total
-        return [
-            batch_run(header, specs[spec_key(key_of_header(header))], total)
-            for header, total in zip(headers, sums, strict=True)
-            if spec_key(key_of_header(header)) in specs
-        ]
+        return sums
+
+    def counted(self, key: BatchKey) -> Sums:
+        """What the trees of a batch run say."""
+        header = self.header(key)
+        return NOTHING if header is None else self._sums([header])[0]
 
     def page(self, query: BatchQuery) -> list[BatchRun]:
         """As the port says."""

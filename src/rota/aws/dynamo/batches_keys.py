@@ -11,6 +11,7 @@
     BT#{run}#{tree}.{level}.{number}    T                       a node of the tree that counts (`rota.core.ledger_tree`)
     BF#{run}#{group}                    {chunk}                 failures of a chunk by signature
                                         {chunk}#{edition}#{n}   what of them is too much for one item
+    BV#{run}#{round}#{part}             {leaf}                  what chunks come to that have no number yet
 
 What is written for each chunk goes to partitions that change every 200 chunks, so no partition takes the writes of a
 whole batch run; what is written for each batch run goes to partitions that are written seldom.
@@ -25,6 +26,8 @@ from rota.core.ledger_tree import FAN_OUT, Node
 _MONTH_HOURS = 720
 FAILURES_TOGETHER = 2000
 """Chunks whose failures lie in one partition: few have any, and all are read together."""
+LIVE_PARTITIONS = 8
+"""Leaves go to them in turn."""
 MONTHS = "BM"
 OPEN = "BO"
 PAGE = "A"
@@ -94,6 +97,14 @@ def row_number(leaf: int, sort: str) -> int:
 def node_key(key: BatchKey, tree: int, node: Node) -> Key:
     """tree: 0 for the batch run itself, or the number of a redrive."""
     return Key(f"BT#{_run(key)}#{tree}.{node.level}.{node.number}", "T")
+
+
+def live_partition(key: BatchKey, round_id: str, part: int) -> str:
+    return f"BV#{_run(key)}#{round_id}#{part}"
+
+
+def live_key(key: BatchKey, round_id: str, leaf: int) -> Key:
+    return Key(live_partition(key, round_id, leaf % LIVE_PARTITIONS), f"{leaf:012d}")
 
 
 def failures_partition(key: BatchKey, group: int) -> str:

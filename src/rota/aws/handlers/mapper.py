@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import Any
 
 from rota.aws.batch.map_finish import MapEnds
+from rota.aws.batch.map_machine import EXPRESS_SECONDS, Kind
 from rota.aws.handlers.batching import batches
 from rota.aws.handlers.setting import Context, began, starting
 
@@ -14,7 +16,9 @@ from rota.aws.handlers.setting import Context, began, starting
 def ends() -> MapEnds:
     """What prepares and finishes the map runs of this function's stack."""
     built = batches()
-    return MapEnds(built.ledger, built.parts.clock, built.finalizer())
+    seconds = int(os.environ.get("ROTA_BATCH_SECONDS", EXPRESS_SECONDS))
+    kind: Kind = "EXPRESS" if seconds <= EXPRESS_SECONDS else "STANDARD"
+    return MapEnds(built.ledger, built.post, built.parts.clock, built.finalizer(), kind)
 
 
 def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def worker() -> MapWorker:
 def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Answers the marks of what it was given."""
     began(context)
-    return worker().handle(event)
+    return worker().handle(event, context.get_remaining_time_in_millis)
 
 
 if starting():

@@ -42,8 +42,12 @@ def map_functions(plan: StackPlan) -> tuple[Function, ...]:
 
 
 def map_environment(plan: StackPlan, role: str) -> Json:
-    """What functions that start maps are told. role: of the function."""
-    return {"ROTA_MAP_MACHINE_ARN": ref("MapMachine")} if plan.maps and role in _STARTERS else {}
+    """What functions of maps, and those that start them, are told. role: of the function."""
+    if not plan.maps:
+        return {}
+    if role == "Mapper":
+        return {"ROTA_BATCH_SECONDS": ref("BatchTimeout")}
+    return {"ROTA_MAP_MACHINE_ARN": ref("MapMachine")} if role in _STARTERS else {}
 
 
 def map_outputs(plan: StackPlan) -> dict[str, tuple[str, Any]]:

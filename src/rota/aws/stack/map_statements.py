@@ -43,11 +43,8 @@ MAP_PERMISSIONS: Mapping[MapRole, tuple[Permission, ...]] = {
     ),
 }
 START_MAPS: Permission = Permission("states", ("StartExecution",), "map.machine", "start maps")
-STOP_MAPS: Permission = Permission(
-    "states",
-    ("DescribeExecution", "StopExecution"),
-    "map.executions",
-    "stop those that are cancelled, and see which left a batch run unfinished",
+FOLLOW_MAPS: Permission = Permission(
+    "states", ("DescribeExecution",), "map.executions", "see which have ended and left a batch run unfinished"
 )
 MAP_WITHIN: Mapping[str, str] = {
     "map.executions": "an execution is named after its batch run, a child by Step Functions; the machine is named",

@@ -24,11 +24,11 @@ from rota.aws.stack.batch_statements import (
     batch_resources,
 )
 from rota.aws.stack.map_statements import (
+    FOLLOW_MAPS,
     MAP_PERMISSIONS,
     MAP_WITHIN,
     MAP_WITHOUT_RESOURCE,
     START_MAPS,
-    STOP_MAPS,
     MapRole,
     map_places,
 )
@@ -155,7 +155,7 @@ PERMISSIONS: Mapping[Role, tuple[Permission, ...]] = {
     **{role: BATCH_PERMISSIONS[role] for role in BATCH_PERMISSIONS},
     **{role: PIPE_PERMISSIONS[role] for role in PIPE_PERMISSIONS},
     **{role: MAP_PERMISSIONS[role] for role in MAP_PERMISSIONS},
-    "Planner": (*BATCH_PERMISSIONS["Planner"], START_MAPS, STOP_MAPS),
+    "Planner": (*BATCH_PERMISSIONS["Planner"], START_MAPS, FOLLOW_MAPS),
 }
 
 

@@ -1,7 +1,8 @@
 """Step Functions: counts what AWS bills, and starts executions without the 150 ms that stock waits first.
 
 A standard workflow is billed by state transitions, retries included, an express one by executions and their time. The
-children of a distributed map are of the kind that its processor says. `Succeed` and `Fail` are not counted.
+children of a distributed map are of the kind that its processor says; to start one is a transition of the map's.
+`Succeed` and `Fail` are not counted.
 """
 
 from __future__ import annotations
@@ -101,14 +102,16 @@ def _of_its_kind(run: Any, counts: Counts) -> Any:
                 for arn, it in list(stepfunctions._map_runs.items())
                 if arn not in known and it["executionArn"] == execution["executionArn"]
             ]
-            if express:
-                _bill_children(own, counts)
+            _bill_children(own, counts, express=express)
 
     return distributed
 
 
-def _bill_children(map_runs: list[str], counts: Counts) -> None:
+def _bill_children(map_runs: list[str], counts: Counts, *, express: bool) -> None:
     for child in list(stepfunctions._executions.values()):
-        if child.get("mapRunArn") in map_runs and child.get("stopDate"):
+        if child.get("mapRunArn") not in map_runs:
+            continue
+        _transition(counts)
+        if express and child.get("stopDate"):
             spent = dt.datetime.fromisoformat(child["stopDate"]) - dt.datetime.fromisoformat(child["startDate"])
             _execution(counts, spent / dt.timedelta(milliseconds=1))
