@@ -8,8 +8,8 @@ from rota.core.batch import BatchRun
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """total: items in all, or None while that is unknown; an estimate until all are planned. rate: items a second, or None. eta: seconds left, or None.
-    share: from 0 to 1, or None."""
+    """total: items in all, or None while that is unknown; an estimate until all are planned. rate: items a second, or
+    None. eta: seconds left, or None. share: from 0 to 1, or None."""
 
     items: int
     total: int | None
