@@ -34,8 +34,8 @@ class Done(NamedTuple):
 
 
 class Account:
-    """Of one round. state: its error says that there may be more than the results tell. whole: nothing is missing. slow:
-    an Express child had no time left."""
+    """Of one round. state: its error says that there may be more than the results tell. whole: nothing is missing.
+    slow: an Express child had no time left."""
 
     def __init__(self, state: Prepared, results: Results, known: Known, places: S3Places) -> None:
         self.whole: bool = True
