@@ -8,12 +8,12 @@ goes on behind it. A task that raises StopIteration would end such a loop silent
 
 from __future__ import annotations
 
-import asyncio
 import heapq
+import importlib
 import math
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rota.core.batch import Skip
 from rota.core.outcome import Failure, failure_of, innermost_frame
@@ -21,6 +21,9 @@ from rota.core.retry import Retry
 from rota.core.task import Task
 from rota.processing.deadline import Deadline
 from rota.processing.validation import InvalidItemError, validator
+
+if TYPE_CHECKING:
+    from rota.processing.coroutines import Coroutines
 
 Call = Callable[[object], object]
 _Failed = list[tuple[int, BaseException]]
@@ -86,10 +89,9 @@ class Calls:
         self._patience = patience
         self._retry = retry or task.retry
         self._key = key
-        self._async_limit = async_limit
         self._limited_memory = limited_memory
         self._validate = validator(task.schema, text=text)
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._coroutines = _coroutines(async_limit, task.timeout) if task.is_async else None
         self._deadline = None if task.timeout is None else Deadline(task.timeout)
         self._pacer = _Pacer()
         self.whole_chunks: bool = task.batch
@@ -204,8 +206,8 @@ class Calls:
     def _list_call(self, vector: Any) -> Callable[[list[object]], list[object]]:
         def call(items: list[object]) -> list[object]:
             answers = vector(items)
-            if self._task.is_async:
-                answers = self._run(answers)
+            if self._coroutines is not None:
+                answers = self._coroutines.run(answers)
             found = list(answers)
             if len(found) != len(items):
                 raise _WrongNumberError(f"the task was given {len(items)} items and returned {len(found)} results")
@@ -217,31 +219,12 @@ class Calls:
         self, values: Sequence[object], results: list[object], pace: float
     ) -> Iterator[tuple[int, BaseException]]:
         function: Any = self._task.function
+        call = function if self._task.takes_payload else lambda _: function()
+        if self._validate is not None:
+            call = _validated(call, self._validate)
         results.extend([_GONE] * len(values))
-        failed: _Failed = []
-        items = iter(enumerate(values))
-
-        async def take() -> None:
-            for at, value in items:
-                if pace:
-                    await asyncio.sleep(pace * self._async_limit)
-                try:
-                    item = value if self._validate is None else self._validate(value)
-                    made = function(item) if self._task.takes_payload else function()
-                    results[at] = await asyncio.wait_for(made, self._task.timeout)
-                except (Exception, SystemExit) as error:  # noqa: BLE001 see above
-                    failed.append((at, error))
-
-        async def take_all() -> None:
-            await asyncio.gather(*(take() for _ in range(min(self._async_limit, len(values)))))
-
-        self._run(take_all())
-        return iter(sorted(failed, key=lambda pair: pair[0]))
-
-    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-        return self._loop.run_until_complete(coroutine)
+        assert self._coroutines is not None
+        return iter(self._coroutines.call_each(values, call, results, pace))
 
     def _retry_failed(
         self,
@@ -287,6 +270,12 @@ class Calls:
                 else:
                     judge(at, attempt, wrong)
         return outcome
+
+
+def _coroutines(limit: int, timeout: float | None) -> Coroutines:
+    # asyncio is a fifth of what a worker loads, and a batch run waits for that before its first item.
+    made: Coroutines = importlib.import_module("rota.processing.coroutines").Coroutines(limit, timeout)
+    return made
 
 
 class _Retried:
