@@ -25,7 +25,7 @@ from rota.processing.jobs import Job, Report
 DEEPEST = 8
 _SHORT, _LONG = 0.02, 0.25
 """Seconds. Jobs shorter than the one are given many at a time, those longer than the other one at a time."""
-_NAP = 0.002
+_NAP = 0.005
 """Seconds that the engine may look away, at most, while workers have enough to do."""
 
 
