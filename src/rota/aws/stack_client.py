@@ -67,10 +67,12 @@ def client_of(
     close: Callable[[], None] | None = None,
     batches: BatchStore | None = None,
     around: Surroundings = NOWHERE,
+    known: KnownTargets | None = None,
 ) -> Client:
     """app: lets it check task names. batches: the store of a stack that has them. around: what they are started
-    with."""
-    schedules, runs = parts.handing(KnownTargets(parts.sqs, parts.settings.queue_prefix, batches=batches is not None))
+    with. known: what the stack can fire; unless given, batches if there is a store of them."""
+    check = known or KnownTargets(parts.sqs, parts.settings.queue_prefix, batches=batches is not None)
+    schedules, runs = parts.handing(check)
     return Client(
         schedules,
         runs,

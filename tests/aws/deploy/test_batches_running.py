@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,18 @@ def test_a_schedule_starts_a_generator_s_batch(client: Client, stack: Stack, aws
     assert run.cause.startswith("halving@")
     assert results(client, run) == [it / 2 for it in range(70)]
     assert client.batches.verify(run.id) == []
+
+
+def test_an_ad_hoc_schedule_starts_a_batch(client: Client, stack: Stack, aws: Emulator) -> None:
+    event = json.dumps({"timestamp": time.time() + 1, "target": "batch:half", "data": {"items": 30}})
+    answer = boto3.client("lambda").invoke(FunctionName=stack.outputs["AdHocName"], Payload=event)
+    said = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, said
+    until(lambda: bool(client.batches.list(name="half")), "the start", aws)
+    [run] = client.batches.list(name="half")
+    assert run.cause == said["id"]
+    run = ended(client, run.id, aws)
+    assert (run.state, run.counts.items, run.error) == ("succeeded", 30, "")
 
 
 @pytest.mark.slow

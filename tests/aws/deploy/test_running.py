@@ -50,20 +50,20 @@ class Inbox:
     def __init__(self, url: str) -> None:
         self._sqs = boto3.client("sqs")
         self._url = url
-        self._bodies: list[Any] = []
+        self.bodies: list[Any] = []
 
     def holds(self, *wanted: object) -> bool:
         """Whether these have come, and no others."""
         found = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10)
         for it in found.get("Messages", ()):
-            self._bodies.append(json.loads(it["Body"]))
+            self.bodies.append(json.loads(it["Body"]))
             self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=it["ReceiptHandle"])
-        return self._bodies == list(wanted)
+        return self.bodies == list(wanted)
 
     def count(self) -> int:
         """How many have come."""
         self.holds()
-        return len(self._bodies)
+        return len(self.bodies)
 
 
 def test_one_offs_fire_and_dead_letters_are_seen(client: Client, stack: Stack, aws: Emulator) -> None:
@@ -89,3 +89,10 @@ def test_an_ad_hoc_schedule_appears_on_the_data_queue(stack: Stack, aws: Emulato
     assert "FunctionError" not in answer, said
     data = Inbox(stack.outputs["DataQueueUrl"])
     until(lambda: data.holds({"order": 7}), "the data", aws)
+
+
+def test_an_ad_hoc_batch_is_refused_by_a_stack_without_batches(stack: Stack) -> None:
+    event = json.dumps({"timestamp": time.time() + 1, "target": "batch:orders", "data": 1})
+    answer = boto3.client("lambda").invoke(FunctionName=stack.outputs["AdHocName"], Payload=event)
+    said = json.loads(answer["Payload"].read())
+    assert "a batch only where the stack's app declares batches" in said["errorMessage"]

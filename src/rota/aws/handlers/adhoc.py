@@ -6,10 +6,12 @@ A direct call raises instead, so that Lambda reports it as the error of a functi
 from __future__ import annotations
 
 import logging
+import os
 from functools import cache
 from typing import Any
 
 from rota.aws.adhoc import AdHoc
+from rota.aws.batch.settings import BatchSettings
 from rota.aws.handlers.over_http import is_http, over_http
 from rota.aws.handlers.setting import Context, began, figures, parts, starting
 from rota.aws.payloads import Payloads
@@ -24,8 +26,10 @@ def adhoc() -> AdHoc:
     """The ad-hoc face of this function's stack."""
     built = parts()
     payloads = Payloads(client("s3"), built.settings.bucket) if built.settings.large_payloads else None
-    check = KnownTargets(built.sqs, built.settings.queue_prefix)
-    return AdHoc(client_of(built, actor="ad-hoc"), f"sqs:{built.settings.queue_prefix}data", payloads, check)
+    has_batches = BatchSettings.from_env(os.environ) is not None
+    known = KnownTargets(built.sqs, built.settings.queue_prefix, batches=has_batches)
+    made = client_of(built, actor="ad-hoc", known=known)
+    return AdHoc(made, f"sqs:{built.settings.queue_prefix}data", payloads, known)
 
 
 def handler(event: Any, context: Context) -> dict[str, Any]:

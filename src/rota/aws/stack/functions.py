@@ -199,6 +199,9 @@ def _environment(function: Function, plan: StackPlan) -> Json:
         found["ROTA_APP"] = plan.module
     if function in batch_functions(plan) + map_functions(plan) + pipe_functions(plan) or function.user_code:
         found |= batch_environment(plan) | pipe_environment(plan, function.role)
+    elif function.role == "AdHoc":
+        # It refuses batches as targets where nobody could start them.
+        found |= batch_environment(plan)
     found |= map_environment(plan, function.role)
     return found
 
