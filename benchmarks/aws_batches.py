@@ -9,8 +9,9 @@ AWS asks for by time is reckoned from the emulator's functions, which take as lo
 are also given without Lambda's time. Tracking is what the ledger, or the rows, take in DynamoDB.
 
 Throughput stands beside a bare loop: the same ranges as messages of a queue, a function that reads its range, runs the
-task and puts its results, and no account of anything. It is taken between the first part and the last; what beginning
-and end of a batch take beside that is told apart. Items wait for 2 ms, as for a service.
+task and puts its results, and no account of anything. What the form of a pipeline takes, whoever fills it, is told by a
+bare pipeline: the same in an Express workflow with two functions. It is taken between the first part and the last; what
+beginning and end of a batch take beside that is told apart. Items wait for 2 ms, as for a service.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from statistics import median
 from typing import Any
 
 import boto3
+from benchmarks.aws_bare_pipeline import BarePipeline
 from benchmarks.aws_batch_app import BUCKET, KEY, WAYS, app
 from benchmarks.aws_rows import AT_ONCE, Bare, Rows, span
 from benchmarks.report import in_turn, show, tell, versions
@@ -169,25 +171,31 @@ def _dollars(usage: Usage) -> float:
     return usage.dollars
 
 
-def speed(stack: Stack, bare: Bare) -> None:
+def speed(stack: Stack, bare: Bare, piped: BarePipeline) -> None:
     numbers = count()
     for each, chunks in SPEED.items():
         items = chunks * each
         spans = _spans(items, each)
         apart: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
         ways: dict[str, Callable[[], float]] = {"bare": _bare(bare, spans, each, numbers)}
+        ways["bare pipeline"] = _bare(piped, spans, each, numbers)
         ways |= {way: _timed(stack, way, items, each, apart[way]) for way in WAYS}
         for turn in ways.values():
             turn()  # a function's first execution is as slow as its imports
         found = in_turn(ways, ROUNDS)
         for way in WAYS:
             about = f"{chunks} times {each:,} items that wait {WAIT} ms, {AT_ONCE} functions, {way}"
-            show(about, "items a second", {"rota": found[way], "bare loop": found["bare"]})
+            beside = {"bare loop": found["bare"]}
+            if way == "pipeline":
+                beside["bare pipeline"] = found["bare pipeline"]
+            show(about, "items a second", {"rota": found[way], **beside})
             begun, noticed = zip(*apart[way][1:], strict=True)
             tell(f"{way}: start to first part, last part to end", "ms", {"": median(begun), "and": median(noticed)})
 
 
-def _bare(bare: Bare, spans: list[tuple[int, int]], each: int, numbers: Iterator[int]) -> Callable[[], float]:
+def _bare(
+    bare: Bare | BarePipeline, spans: list[tuple[int, int]], each: int, numbers: Iterator[int]
+) -> Callable[[], float]:
     def turn() -> float:
         run = f"bare-{next(numbers)}"
         bare.run(run, spans)
@@ -226,7 +234,7 @@ def main() -> None:
         with connect("aws://bench", app) as client:
             stack = Stack(emulator, client)
             costs(emulator, stack, Rows(BUCKET, _first(ITEMS)))
-            speed(stack, Bare(BUCKET, KEY))
+            speed(stack, Bare(BUCKET, KEY), BarePipeline(BUCKET, KEY))
 
 
 def _silent(_: Any) -> None:

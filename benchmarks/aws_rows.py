@@ -20,7 +20,7 @@ import boto3
 ROLE = "arn:aws:iam::000000000000:role/function"
 MEMORY = 1024
 AT_ONCE = 4
-_TASK = """
+TASK = """
 import json, os, time
 import boto3
 s3, sqs, table = boto3.client("s3"), boto3.client("sqs"), boto3.client("dynamodb")
@@ -34,7 +34,7 @@ def keep(name, results):
     s3.put_object(Bucket=BUCKET, Key=name, Body="\\n".join(map(json.dumps, results)).encode())
 """
 _BATCHER = (
-    _TASK
+    TASK
     + """
 def handler(event, context):
     each, run = event["each"], event["run"]
@@ -52,7 +52,7 @@ def handler(event, context):
 """
 )
 _PROCESSOR = (
-    _TASK
+    TASK
     + """
 def handler(event, context):
     for record in event["Records"]:
@@ -67,7 +67,7 @@ def handler(event, context):
 """
 )
 _CHECKER = (
-    _TASK
+    TASK
     + """
 def handler(event, context):
     found = table.query(
@@ -81,7 +81,7 @@ def handler(event, context):
 """
 )
 _BARE = (
-    _TASK
+    TASK
     + """
 def handler(event, context):
     for record in event["Records"]:
@@ -106,8 +106,8 @@ class Rows:
         queue = boto3.client("sqs").create_queue(QueueName="rows", Attributes={"VisibilityTimeout": "900"})["QueueUrl"]
         environment = {"TABLE": "rows", "QUEUE": queue, "BUCKET": bucket, "KEY": key}
         for name, source in (("rows-batcher", _BATCHER), ("rows-processor", _PROCESSOR), ("rows-checker", _CHECKER)):
-            _create(name, source, environment)
-        _feed("rows", "rows-processor")
+            create_function(name, source, environment)
+        feed("rows", "rows-processor")
 
     def run(self, run: str, items: int, each: int, executed: Callable[[], int]) -> None:
         """Do a batch. each: items a message. executed: how often the processor was. The rows are asked for once, when
@@ -127,8 +127,8 @@ class Bare:
         self._queue: str = boto3.client("sqs").create_queue(QueueName="bare", Attributes={"VisibilityTimeout": "900"})[
             "QueueUrl"
         ]
-        _create("bare", _BARE, {"BUCKET": bucket, "KEY": key})
-        _feed("bare", "bare")
+        create_function("bare", _BARE, {"BUCKET": bucket, "KEY": key})
+        feed("bare", "bare")
 
     def run(self, run: str, spans: list[tuple[int, int]]) -> None:
         """Do these ranges of the file."""
@@ -137,22 +137,22 @@ class Bare:
             bodies = [json.dumps({"run": run, "start": low, "end": high}) for low, high in spans[at : at + 10]]
             entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
             sqs.send_message_batch(QueueUrl=self._queue, Entries=entries)
-        while len(_put(self._bucket, f"{run}/")) < len(spans):
+        while len(put_times(self._bucket, f"{run}/")) < len(spans):
             time.sleep(0.1)
 
 
 def span(bucket: str, prefix: str) -> tuple[float, float]:
     """When the first and the last of these objects were put, epoch ms."""
-    times = _put(bucket, prefix)
+    times = put_times(bucket, prefix)
     return min(times), max(times)
 
 
-def _put(bucket: str, prefix: str) -> list[float]:
+def put_times(bucket: str, prefix: str) -> list[float]:
     pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     return [entry["LastModified"].timestamp() * 1000 for page in pages for entry in page.get("Contents", ())]
 
 
-def _create(name: str, source: str, environment: dict[str, str]) -> None:
+def create_function(name: str, source: str, environment: dict[str, str]) -> None:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("code_of_function.py", source)
@@ -168,7 +168,7 @@ def _create(name: str, source: str, environment: dict[str, str]) -> None:
     )
 
 
-def _feed(queue: str, function: str) -> None:
+def feed(queue: str, function: str) -> None:
     arn = f"arn:aws:sqs:us-east-1:000000000000:{queue}"
     boto3.client("lambda").create_event_source_mapping(
         EventSourceArn=arn, FunctionName=function, BatchSize=1, ScalingConfig={"MaximumConcurrency": AT_ONCE}
