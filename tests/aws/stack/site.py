@@ -146,10 +146,16 @@ class Site:
                 events.disable_rule(Name=rule["Name"])
 
     def hasty(self, timeout: int = 8) -> None:
-        """What was cut off is looked at again after seconds, which takes minutes as the template has it."""
+        """What was cut off is looked at again after seconds, which takes minutes as the template has it. As often as it
+        takes: on a slow machine so short a time is over before all is done, again and again."""
         for function, queue in (("Dispatcher", "DispatchQueueUrl"), ("Worker", "WorkerQueueUrl")):
             self.function(function, timeout)
-            self.sqs.set_queue_attributes(QueueUrl=self.outputs[queue], Attributes={"VisibilityTimeout": str(timeout)})
+            asked = self.sqs.get_queue_attributes(QueueUrl=self.outputs[queue], AttributeNames=["RedrivePolicy"])
+            policy = json.loads(asked["Attributes"]["RedrivePolicy"]) | {"maxReceiveCount": 1000}
+            self.sqs.set_queue_attributes(
+                QueueUrl=self.outputs[queue],
+                Attributes={"VisibilityTimeout": str(timeout), "RedrivePolicy": json.dumps(policy)},
+            )
 
 
 @contextmanager
