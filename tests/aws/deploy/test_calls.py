@@ -95,8 +95,7 @@ def allowed(function: Function) -> set[str]:
 
 
 ALL = functions_of(plan_of(app))
-# Functions of batch runs share the module that puts their parts together, so reading it would not tell them apart; what
-# they may is shown by batch runs on a stack.
+# Functions of batch runs share the module that puts their parts together: see `test_batch_calls`.
 HANDLERS = [it for it in FUNCTIONS if file_of(f"rota.aws.handlers.{it.module}")]
 
 
