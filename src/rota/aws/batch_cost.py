@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from rota.aws.batch.heartbeat import beats
+from rota.aws.batch.heartbeat import PATIENCE, STARTER_PATIENCE, beats
 from rota.aws.bill import Usage
 from rota.core.batch import BatchRun, BatchSpec
 from rota.core.estimate import Estimate, Range
@@ -197,7 +197,7 @@ def _piped(work: Work) -> Usage:
     done = _worked(work) + looked + _marked(work)
     return (
         _cut()
-        + _lane(seconds)
+        + _lane(seconds, STARTER_PATIENCE)
         + started
         + _express(seconds)
         + _ran(work, work.chunk_seconds)
@@ -225,9 +225,9 @@ def _cut() -> Usage:
     )
 
 
-def _lane(seconds: float) -> Usage:
+def _lane(seconds: float, patience: float = PATIENCE) -> Usage:
     """A message of a lane, which a function has alone for so long: received, hidden meanwhile, and deleted."""
-    return Usage(fifo_requests=2 + beats(seconds))
+    return Usage(fifo_requests=2 + beats(seconds, patience))
 
 
 def _ran(work: Work, seconds: float) -> Usage:

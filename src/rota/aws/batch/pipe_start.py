@@ -16,9 +16,6 @@ from rota.aws.batch.processor import Visit
 
 log: logging.Logger = logging.getLogger("rota.batch")
 _LONGEST_HOLD = 120
-PATIENCE = 0.5
-"""Seconds until a message is hidden a little at a time. A workflow may take minutes, and so its message is hidden when
-it is received; but a starter that dies is to hold up its lane for seconds. Short chunks pay no request for that."""
 
 
 class Starter:

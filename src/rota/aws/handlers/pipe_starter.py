@@ -6,7 +6,8 @@ import os
 from functools import cache
 from typing import Any
 
-from rota.aws.batch.pipe_start import PATIENCE, Starter
+from rota.aws.batch.heartbeat import STARTER_PATIENCE
+from rota.aws.batch.pipe_start import Starter
 from rota.aws.batch.processor import Visit
 from rota.aws.handlers.batching import batches, dealt
 from rota.aws.handlers.setting import Context, starting
@@ -29,7 +30,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     def deal(body: str, visit: Visit) -> bool:
         return starter().handle(body, visit)
 
-    return dealt(event, context, batches().settings.pipeline, deal, PATIENCE)
+    return dealt(event, context, batches().settings.pipeline, deal, STARTER_PATIENCE)
 
 
 if starting():

@@ -16,8 +16,7 @@ Json = dict[str, Any]
 STARTER_SECONDS = WHOLE_SECONDS + 10
 VISIBLE = STARTER_SECONDS + 30
 """Seconds: longer than a starter and its workflow may take. Each reader of the queue has its own concurrency, so no
-batch is throttled and handed out again; what is in hand for half a second is hidden a little at a time from then on, so
-a death shows."""
+batch is throttled and handed out again; what is in hand is hidden a little at a time, so a death shows."""
 PIPELINE_QUEUES: tuple[tuple[str, str | None], ...] = (
     ("PipelineQueue", "PipelineDeadQueue"),
     ("PipelineDeadQueue", None),
