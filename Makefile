@@ -16,8 +16,6 @@ BIN = $(VENV)/bin
 # AWS's own tools pin a boto3 that is not ours.
 TOOLS ?= $(VENV)-tools
 PYTHON_DIRS = $(wildcard src tests benchmarks examples scripts)
-# Benchmarks are left out: most peers carry no types.
-TYPED_DIRS = $(filter-out benchmarks,$(PYTHON_DIRS))
 
 .PHONY: demo demo-aws test slow check stack bench lock venv clean
 .DEFAULT_GOAL = test
@@ -42,7 +40,7 @@ slow: venv
 check: venv
 	$(BIN)/ruff format --check $(PYTHON_DIRS)
 	$(BIN)/ruff check $(PYTHON_DIRS)
-	$(BIN)/mypy $(TYPED_DIRS)
+	$(BIN)/mypy $(PYTHON_DIRS)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
 	PATH="$(abspath $(BIN)):$$PATH" basedpyright --verifytypes rota --ignoreexternal

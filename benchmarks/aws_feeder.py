@@ -41,7 +41,7 @@ def fed(emulator: Emulator, target: object, faults: dict[str, Fault]) -> float:
             emulator.faults({})
         # Or the rule was faster than the one who switched it off, and what was stored went to SQS at once.
         if runs == COUNT:
-            return 60 * runs / took
+            return float(60 * runs / took)
 
 
 def warm(stack: Stack) -> None:

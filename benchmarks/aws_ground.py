@@ -38,7 +38,7 @@ class Stack:
     def feed(self) -> dict[str, Any]:
         """A pass of the deployed feeder."""
         answer = self._lambda.invoke(FunctionName=self.outputs["FeederName"], Payload=b"{}")
-        said = json.loads(answer["Payload"].read())
+        said: dict[str, Any] = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, said
         return said
 

@@ -9,10 +9,23 @@ import sqlite3
 import sys
 from collections.abc import Callable, Mapping
 from statistics import median
+from typing import NamedTuple
 
 Figures = dict[str, list[float]]
 QUICK = "--quick" in sys.argv
 AS_JSON = "--json" in sys.argv
+
+
+class _Row(NamedTuple):
+    """A line of what is printed, and its names in JSON."""
+
+    measure: str
+    of: str
+    median: float
+    unit: str
+    least: float
+    most: float
+    ratio: float | None
 
 
 def versions(*packages: str) -> None:
@@ -39,16 +52,16 @@ def show(measure: str, unit: str, figures: Figures, *, more_is_better: bool = Tr
         ratios = [
             (a / b if more_is_better else b / a) if a and b else float("inf") for a, b in zip(ours, found, strict=False)
         ]
-        rows.append({"measure": measure, "of": name, "median": median(found), "unit": unit})
-        rows[-1] |= {"least": min(found), "most": max(found), "ratio": None if name == "rota" else median(ratios)}
+        ratio = None if name == "rota" else median(ratios)
+        rows.append(_Row(measure, name, median(found), unit, min(found), max(found), ratio))
     if AS_JSON:
-        print("\n".join(json.dumps(row) for row in rows))
+        print("\n".join(json.dumps(row._asdict()) for row in rows))
         return
     print(f"  {measure}, {unit}")
     for row in rows:
-        spread = f"{_text(row['least'])} to {_text(row['most'])}" if len(ours) > 1 else ""
-        ratio = "" if row["ratio"] is None else f"rota is {row['ratio']:.2f}x as good"
-        print(f"    {row['of']:<44}{_text(row['median']):>12}  {spread:<24}{ratio}".rstrip())
+        spread = f"{_text(row.least)} to {_text(row.most)}" if len(ours) > 1 else ""
+        better = "" if row.ratio is None else f"rota is {row.ratio:.2f}x as good"
+        print(f"    {row.of:<44}{_text(row.median):>12}  {spread:<24}{better}".rstrip())
 
 
 def tell(measure: str, unit: str, values: Mapping[str, float]) -> None:
