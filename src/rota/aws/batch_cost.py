@@ -21,8 +21,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from rota.aws.batch.heartbeat import PATIENCE, STARTER_PATIENCE, beats
 from rota.aws.bill import Usage
+from rota.aws.holding import PATIENCE, STARTER_PATIENCE, beats
 from rota.core.batch import BatchRun, BatchSpec
 from rota.core.estimate import Estimate, Range
 from rota.core.ledger_tree import FAN_OUT

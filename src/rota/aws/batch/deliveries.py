@@ -15,9 +15,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rota.aws.batch.heartbeat import HELD, PATIENCE, Heartbeat
+from rota.aws.batch.heartbeat import HELD, Heartbeat
 from rota.aws.batch.messages import UnreadableError
 from rota.aws.batch.processor import Visit
+from rota.aws.holding import PATIENCE
 
 log: logging.Logger = logging.getLogger("rota.batch")
 _LONGEST_WAIT = 7200

@@ -15,25 +15,16 @@ moments, waits for the visibility timeout; whatever kills functions as they star
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from rota.aws.holding import EVERY, PATIENCE
+
 log: logging.Logger = logging.getLogger("rota.batch")
 HELD = 30
 """Seconds for which a message is hidden at a time."""
-EVERY = 10.0
-PATIENCE = 2.0
-"""Seconds after which work counts as long."""
-STARTER_PATIENCE = 0.5
-"""Likewise of the starter of a pipeline, whose chunks cost three functions: a request less would not be noticed."""
-
-
-def beats(seconds: float, patience: float = PATIENCE) -> int:
-    """How often a message is hidden on which functions work that long, one like the other."""
-    return 0 if seconds < patience else 1 + math.floor(seconds / EVERY)
 
 
 class Heartbeat:

@@ -10,9 +10,9 @@ from rota.app import App
 from rota.aws.apps import load_app
 from rota.aws.batch.assembly import BatchParts, batch_parts
 from rota.aws.batch.deliveries import Deal, Deliveries
-from rota.aws.batch.heartbeat import PATIENCE
 from rota.aws.batch.settings import BatchSettings
 from rota.aws.handlers.setting import Context, began, parts
+from rota.aws.holding import PATIENCE
 from rota.core.errors import InvalidError
 from rota.ports.target import TargetCall
 from rota.processing.starting import batch_call

@@ -6,11 +6,11 @@ import os
 from functools import cache
 from typing import Any
 
-from rota.aws.batch.heartbeat import STARTER_PATIENCE
 from rota.aws.batch.pipe_start import Starter
 from rota.aws.batch.processor import Visit
 from rota.aws.handlers.batching import batches, dealt
 from rota.aws.handlers.setting import Context, starting
+from rota.aws.holding import STARTER_PATIENCE
 from rota.core.errors import InvalidError
 from rota.targets.aws import Clients
 
