@@ -90,8 +90,7 @@ class Stack:
     def used(self, way: str, items: int, each: int) -> Usage:
         self._emulator.reset_counts()
         self.run(way, items, each)
-        # The start of a child of a map is a transition too, which the emulator does not count.
-        return self._billed + Usage(transitions=items / each if way == "map" else 0)
+        return self._billed
 
 
 def _executions(emulator: Emulator, function: str) -> int:

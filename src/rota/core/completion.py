@@ -146,7 +146,7 @@ def verdict(run: BatchRun, counts: Counts, now: int, *, complete: bool) -> Verdi
     spec = run.spec
     # A redrive begins with what failed before, so only its end shows whether that is still too much.
     judged = complete or not run.revision
-    if judged and spec.tolerated.exceeded(counts, counts.items if complete else None):
+    if judged and spec.tolerated.exceeded(counts, counts.items if complete else run.about or None):
         failed = f"{counts.failed} of {counts.items} items failed"
         return Verdict("failed", f"{failed}, more than the tolerated {spec.tolerated}")
     if complete:

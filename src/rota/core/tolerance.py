@@ -16,15 +16,16 @@ _ALLOWED = "a whole number of items from 0 up, or a percentage such as '5%'"
 class Tolerance(msgspec.Struct, frozen=True, omit_defaults=True):
     """At most `count` failed items, or at most `percent` of the items.
 
-    A count is exceeded as soon as it is. A percentage is of all items once their number is known; before that it is
-    of the items so far, from 1,000 of them on, so that a batch run of which everything fails does not go on to its
-    end."""
+    A count is exceeded as soon as it is. A percentage is of all items once their number is known, if only about; before
+    that it is of the items so far, from 1,000 of them on, so that a batch run of which everything fails does not go on
+    to its end."""
 
     count: int = 0
     percent: float | None = None
 
     def exceeded(self, counts: Counts, total: int | None) -> bool:
-        """Whether the failures are too many. total: how many items there are in all, where that is known."""
+        """Whether the failures are too many. total: how many items there are in all, where that is known, or
+        about so many."""
         if self.percent is None:
             return counts.failed > self.count
         if total is None and counts.items < JUDGED_FROM:

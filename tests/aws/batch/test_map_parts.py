@@ -347,6 +347,16 @@ def test_too_many_failures_stop_it_before_its_end(stack: MapStack) -> None:
     assert (told["outcome"], told["error"]) == ("failed", "10 of 10 items failed, more than the tolerated 5")
 
 
+def test_a_percentage_is_of_all_items_though_they_are_known_only_about(stack: MapStack) -> None:
+    it = Map(stack, items(3000, failing=tuple(range(1200))), chunk_items=500, tolerated_failures="50%")
+    done = it.worked([*range(500)], [*range(500, 1000)], [*range(1000, 1500)])
+    it.worker = it.started()
+    rest = it.worked(*([*range(at, at + 500)] for at in range(1500, 3000, 500)))
+    it.write(done, rest)
+    assert it.finish()["outcome"] == "succeeded"
+    assert it.ended().counts == Counts(3000, 1800, 1200)
+
+
 @given(
     chunks=st.lists(st.tuples(st.integers(1, 9), st.booleans()), max_size=8),
     first=st.integers(0, 60),

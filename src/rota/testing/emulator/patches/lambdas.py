@@ -120,20 +120,26 @@ def _killable(invoke: Any, faults: Faults) -> Any:
             invoke(worker, *arguments, **named)
         if not fault.kill:
             return invoke(worker, *arguments, **named)
-        done = threading.Event()
-        threading.Thread(target=_kill, args=(worker, done, fault, faults.share()), daemon=True).start()
+        done, killed = threading.Event(), threading.Event()
+        threading.Thread(target=_kill, args=(worker, done, killed, fault, faults.share()), daemon=True).start()
         try:
             return invoke(worker, *arguments, **named)
+        except Exception:
+            if not killed.is_set():
+                raise
+            # It was killed as it started. Let out, the error would cost the function all of its other processes.
+            return {"status": "error", "error": _DIED[0], "log": ""}
         finally:
             done.set()
 
     return invoked
 
 
-def _kill(worker: Any, done: threading.Event, fault: Fault, share: float) -> None:
+def _kill(worker: Any, done: threading.Event, killed: threading.Event, fault: Fault, share: float) -> None:
     until = time.monotonic() + fault.within_ms * share / 1000
     while not done.wait(max(0.001, until - time.monotonic())):
         process = worker._proc
         if process is not None:
+            killed.set()
             process.kill()
             return
