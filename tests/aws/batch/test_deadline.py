@@ -8,6 +8,8 @@ import pytest
 from tests.aws.batch.test_engine import shop
 from tests.aws.batch.world import CHUNKS, World
 
+from rota.aws.batch.benches import Benches
+from rota.aws.batch.map_work import MapWorker
 from rota.aws.dynamo.batches import LIFETIME
 from rota.aws.dynamo.lifetimes import DAY
 from rota.connectors.verifying import verify_manifest
@@ -74,13 +76,22 @@ def test_one_that_was_paused_before_it_began_is_ended_too(tmp_path: Path) -> Non
     assert "a day before its ledger expires" in run.error
 
 
-def test_a_map_whose_execution_came_to_nothing_is_ended_too(tmp_path: Path) -> None:
+def test_children_of_a_map_leave_their_items_on_the_last_day(tmp_path: Path) -> None:
     world = World(shop(tmp_path, 100), tmp_path)
     key = world.start("double", topology="map")
-    world.drain()
+    world.ledger.begin(key, world.clock.now())
+    worker = MapWorker(world.ledger, world.clock, Benches(world.app.tasks, world.app.batches))
+    shared = {"run": key.id, "revision": 0, "round": "0.0.0", "reader": "lines", "origin": {"uri": "s3://shop/n.jsonl"}}
+    event = {"Items": [{"i": 0, "v": {"number": 0}}], "BatchInput": shared}
+    assert len(worker.handle(event, lambda: 60_000)["marks"]) == 1
     until_last_day(world, key)
-    run = world.until_ended(key)
-    assert (run.state, "a day before its ledger expires" in run.error) == ("failed", True)
+    assert worker.handle(event, lambda: 60_000) == {"marks": [], "left": 1}
+
+
+def test_a_map_of_a_stack_that_has_none_any_more_has_failed(tmp_path: Path) -> None:
+    world = World(shop(tmp_path, 100), tmp_path)
+    run = world.until_ended(world.start("double", topology="map"))
+    assert (run.state, run.error) == ("failed", "the stack has no state machine for maps any more")
 
 
 def test_a_redrive_on_the_last_day_is_refused(tmp_path: Path) -> None:

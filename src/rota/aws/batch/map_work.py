@@ -24,6 +24,7 @@ from rota.aws.batch.ledger import Headers, Ledger, find, row_of
 from rota.aws.batch.map_known import Known, read_known
 from rota.aws.batch.map_plan import BESIDE
 from rota.aws.batch.search import Search
+from rota.aws.batch.verdicts import judged
 from rota.aws.batch_choice import overspent
 from rota.aws.batch_cost import MEMORY
 from rota.connectors.s3 import key_pattern
@@ -31,7 +32,7 @@ from rota.connectors.stored import open_stored_source
 from rota.core.batch import BatchRun, filled
 from rota.core.block import Block
 from rota.core.chunk import Chunk, ChunkSize, Origin
-from rota.core.completion import FailureCount, Mark, verdict
+from rota.core.completion import FailureCount, Mark
 from rota.core.current import CURRENT, CurrentRun
 from rota.core.errors import SourceError
 from rota.core.ledger_tree import FAN_OUT, sums_of
@@ -178,7 +179,7 @@ class MapWorker:
 
     def _look(self, run: BatchRun, now: int) -> bool:
         counted = find(self._ledger, run.key)
-        if counted is None or verdict(counted, counted.counts, now, complete=False) is not None:
+        if counted is None or judged(self._ledger, counted, counted.counts, now, complete=False) is not None:
             return False
         # Nothing is planned in a map, and all that it may do at a time is being done.
         why = overspent(

@@ -113,7 +113,10 @@ class Planner:
 
     def _map(self, run: BatchRun) -> None:
         """Have Step Functions carry it out; the end of its execution ends it, if there is one."""
-        if self._maps is None or run.wish == "pause":
+        if run.wish == "pause":
+            return
+        if self._maps is None:
+            decide_failed(self._ledger, self._post, run, "the stack has no state machine for maps any more")
             return
         ended = self._maps.follow(run)
         if ended and run.wish == "cancel":

@@ -56,8 +56,9 @@ class Sweeper:
         if now - run.created < SETTLING:
             return False
         late = is_out_of_time(self._ledger, run, now)
-        if run.spec.topology == "map" and run.wish == "cancel" and run.state != "finishing":
-            # The end of its execution is to count what was done.
+        ending = run.wish == "cancel" or (late and run.wish == "run")
+        if ending and run.spec.topology == "map" and run.state != "finishing":
+            # The end of its execution is to count what was done, and its functions see that it is to end.
             self._post.plan(PlanMessage(run.id, "open", f"sweep-{now}"))
             return True
         if run.state == "finishing" or run.wish == "cancel" or late:
