@@ -89,14 +89,14 @@ def read_history(database: Path, acknowledged: Path, log: Path) -> History:
         cut_off = {(run_id(name, at), attempt) for name, at, attempt in interrupted}
     finally:
         file.close()
-    created, one_offs = dict(stored), {}
+    acknowledgements, one_offs = dict[str, StoredSchedule](), {}
     for line in acknowledged.read_bytes().splitlines():
         value = msgspec.json.decode(line, type=Acknowledged | OneOff)
         if isinstance(value, OneOff):
             one_offs[value.id] = value
         else:
-            created[value.stored.id] = value.stored
-    return History(created, stored, ledger, runs, cut_off, one_offs, read_lines(log), damage)
+            acknowledgements.setdefault(value.stored.id, value.stored)
+    return History({**stored, **acknowledgements}, stored, ledger, runs, cut_off, one_offs, read_lines(log), damage)
 
 
 def _runs(file: SqliteFile) -> dict[str, Kept]:

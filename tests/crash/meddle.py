@@ -97,6 +97,8 @@ class Meddler:
             elif kind == "trigger":
                 self._acknowledge(OneOff(service.trigger(row.id), row.schedule.delivery, may_be_cancelled=True))
             elif row.id not in DECLARED:
+                # Who made it may have been killed before it could write that down.
+                self._acknowledge(Acknowledged(row))
                 service.delete(row.id)
         except (ConflictError, NotFoundError):
             return

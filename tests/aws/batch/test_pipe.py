@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -44,21 +45,35 @@ def test_a_batch_run_ends_with_exact_totals_and_tells_once(tmp_path: Path, twice
 
 def test_what_is_small_travels_in_the_state_and_the_rest_by_the_folder(tmp_path: Path) -> None:
     found = {}
-    for way, inline in ROOMS.items():
+    # The mark takes some hundreds of bytes, more the longer the path is; its results, some thousands.
+    for way, inline in {**ROOMS, "results by the folder": 3000}.items():
         (tmp_path / way).mkdir()
-        world, key = world_of(tmp_path / way, items=500, inline=inline)
+        world = PipeWorld(long_results(tmp_path / way), tmp_path / way, inline=inline)
+        key = world.start("double")
         while not any(it.done for it in world.ledger.get([key])):
             world.step()
         passing = list((world.place / key.id / "apart/passing").glob("*"))
         found[way] = {path.suffix for path in passing}, max(world.states)
     suffixes = {way: it for way, (it, _) in found.items()}
-    # What the first items put off came to waits in the folder for the last of them.
     assert suffixes == {
         "all by the state": set(),
         "results by the folder": {".jsonl"},
         "all by the folder": {".jsonl", ".json"},
     }
-    assert found["all by the folder"][1] < found["results by the folder"][1] < found["all by the state"][1] < 2000
+    assert found["all by the folder"][1] < found["results by the folder"][1] < 3000 < found["all by the state"][1]
+
+
+def long_results(place: Path) -> rota.App:
+    """Ten items whose results are of 640 letters each that nobody can guess."""
+    app = rota.App("shop")
+
+    @app.task
+    def double(item: dict[str, int]) -> str:
+        return "".join(hashlib.sha256(f"{item['number']}.{at}".encode()).hexdigest() for at in range(10))
+
+    (place / "numbers.jsonl").write_bytes(b"".join(b'{"number":%d}\n' % number for number in range(10)))
+    app.batch("double", source="numbers.jsonl", task=double, sink="out/{run}/", chunk_items=10, concurrency=3)
+    return app
 
 
 def test_items_that_wait_long_leave_the_lane_and_come_back(tmp_path: Path) -> None:
