@@ -81,7 +81,12 @@ class DynamoRuns:
     def claim(self, claims: Sequence[Claim]) -> builtins.list[bool]:
         """As the port says; a claim also fails if the run is due at another time by now, being claimed by a message of
         an earlier attempt."""
-        return self._table.map(self._claim, claims)
+        # They are written at the same time; of those for one run, the first is to be the one that counts.
+        first: dict[RunKey, int] = {}
+        for position, claim in enumerate(claims):
+            first.setdefault(claim.run.key, position)
+        tried = dict(zip(first, self._table.map(self._claim, [claims[at] for at in first.values()]), strict=True))
+        return [tried[claim.run.key] and first[claim.run.key] == at for at, claim in enumerate(claims)]
 
     def _claim(self, claim: Claim) -> bool:
         places = self._places.candidates(claim.run.key)
