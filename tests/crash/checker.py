@@ -167,17 +167,29 @@ def _lives(history: History) -> Iterator[str]:
     """One engine at a time, and each runs an attempt once. What a dead engine had begun is over."""
     begun: set[tuple[str, int]] = set()
     going: dict[str, set[str]] = {}
-    life, dead = "", set[str]()
+    life, dead, by_hand = "", set[str](), _by_hand(history)
     for line in history.lines:
         if line.life in dead:
             yield f"engine {line.life} wrote after its successor"
         if line.life != life:
             dead.add(life)
             life, begun, going = line.life, set(), defaultdict(set)
-        yield from _step(history, line, begun, going)
+        yield from _step(history, line, begun, going, by_hand)
 
 
-def _step(history: History, line: Line, begun: set[tuple[str, int]], going: dict[str, set[str]]) -> Iterable[str]:
+def _by_hand(history: History) -> set[str]:
+    """The runs that no tick stands for. Those acknowledged are not all: who asked for one may have been killed before
+    writing that down."""
+    found = set(history.one_offs)
+    for name, made in history.created.items():
+        ticks = set(nominal_ticks(made, _decided_until(history, name)))
+        found |= {one for one, run in history.runs.items() if run.schedule_id == name and run.scheduled not in ticks}
+    return found
+
+
+def _step(
+    history: History, line: Line, begun: set[tuple[str, int]], going: dict[str, set[str]], by_hand: set[str]
+) -> Iterable[str]:
     problems: list[str] = []
     if line.kind == "ready":
         return problems
@@ -186,8 +198,8 @@ def _step(history: History, line: Line, begun: set[tuple[str, int]], going: dict
         if (line.run, line.attempt) in begun:
             problems.append(f"{line.run}: engine {line.life} ran attempt {line.attempt} twice")
         made = history.created.get(name)
-        if made is not None and made.schedule.overlap in ONE_AT_A_TIME and line.run not in history.one_offs:
-            others = {run for run in going[name] - {line.run} if run not in history.one_offs}
+        if made is not None and made.schedule.overlap in ONE_AT_A_TIME and line.run not in by_hand:
+            others = going[name] - {line.run} - by_hand
             problems += [f"{line.run} began while {other} was going on" for other in sorted(others)]
         begun.add((line.run, line.attempt))
         going[name].add(line.run)

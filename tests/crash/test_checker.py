@@ -75,7 +75,8 @@ class Story:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Field:
-    """Five seconds of `each` and `three`, a pause of four, a crash during `once-cut`, and a deletion."""
+    """Five seconds of `each` and `three`, a pause of four, a crash during `once-cut`, a deletion, and a run by hand of
+    `each`, of which nobody wrote down that it was acknowledged, beside a tick."""
     story = Story(field(tmp_path))
     story.serve()
     story.schedule("each")
@@ -92,8 +93,14 @@ def place(tmp_path: Path) -> Field:
     schedules.delete(story.file.schedules, story.file.runs, "gone", story.clock.now())
     schedules.pause(story.file.schedules, "each", "ann", "", story.clock.advance(500))
     schedules.resume(story.file.schedules, "each", story.clock.advance(4000))
-    story.clock.advance(500)
+    now = story.clock.advance(500)
+    tick(story.file.schedules, now)
+    by_hand = schedules.trigger(story.file.schedules, story.file.runs, "each", None, now)
+    story.clock.advance(1)
+    story.begin(by_hand)
     story.work()
+    story.log("end", by_hand.id, 1)
+    settle(story.file.runs, [(by_hand, Result(now, now))], no_task_policy)
     story.file.close()
     return story.place
 
