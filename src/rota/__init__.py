@@ -33,6 +33,7 @@ from rota.core.run import DeadLetter, RunRecord
 from rota.core.schedule import Schedule, StoredSchedule, TickRow
 from rota.core.target import (
     BatchTarget,
+    EventTarget,
     HttpTarget,
     LambdaTarget,
     QueueTarget,
@@ -75,6 +76,7 @@ __all__ = [
     "CurrentRun",
     "DeadLetter",
     "DynamoTable",
+    "EventTarget",
     "Every",
     "ExistsError",
     "Generator",

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import parse_qsl
 
 from rota.app import App
@@ -285,14 +285,14 @@ def _calls(
     file: SqliteFile, clock: Clock, http: _HttpOnDemand, aws: _AwsOnDemand, batch: TargetCall
 ) -> dict[type, TargetCall]:
     """How each kind of target but tasks is carried out."""
-    from rota.core.target import BatchTarget, HttpTarget, LambdaTarget, QueueTarget, SqsTarget, StepFunctionsTarget
+    from rota.core.target import AwsTarget, BatchTarget, HttpTarget, QueueTarget
     from rota.targets.queue import queue_call
 
     return {
         QueueTarget: queue_call(file.queues, clock),
         BatchTarget: batch,
         HttpTarget: http,
-        **dict.fromkeys((LambdaTarget, SqsTarget, StepFunctionsTarget), aws),
+        **dict.fromkeys(get_args(AwsTarget), aws),
     }
 
 
@@ -371,13 +371,9 @@ class _AwsOnDemand:
         return self._calls[type(run.spec.target)]
 
     def _make(self, run: Run) -> None:
-        from rota.core.target import LambdaTarget, SqsTarget, StepFunctionsTarget
-
         try:
             from rota.targets.aws import Clients
-            from rota.targets.lambda_function import LambdaCall
-            from rota.targets.sqs import SqsCall
-            from rota.targets.stepfunctions import StepFunctionsCall
+            from rota.targets.on_aws import aws_calls
         except ModuleNotFoundError as error:
             raise TargetError(
                 f"{run.spec.target} needs boto3, which `pip install 'rota[aws]'` brings",
@@ -385,12 +381,8 @@ class _AwsOnDemand:
                 schedule=run.schedule_id,
                 run=run.id,
             ) from error
-        self._clients = clients = Clients(self._connections)
-        self._calls = {
-            LambdaTarget: LambdaCall(clients),
-            SqsTarget: SqsCall(clients),
-            StepFunctionsTarget: StepFunctionsCall(clients),
-        }
+        self._clients = Clients(self._connections)
+        self._calls = aws_calls(self._clients)
 
     def close(self) -> None:
         if self._clients is not None:

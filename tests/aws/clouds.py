@@ -55,6 +55,16 @@ def messages(url: str) -> list[dict[str, Any]]:
         found += got["Messages"]
 
 
+def make_bus(name: str, url: str, pattern: object = None) -> None:
+    """An event bus; `default` is there already. What is of rota on it, or fits the pattern, goes to this queue."""
+    events, queue = boto3.client("events"), url.rpartition("/")[2]
+    if name != "default":
+        events.create_event_bus(Name=name)
+    events.put_rule(Name=queue, EventBusName=name, EventPattern=json.dumps(pattern or {"source": ["rota"]}))
+    arn = f"arn:aws:sqs:us-east-1:000000000000:{queue}"
+    events.put_targets(Rule=queue, EventBusName=name, Targets=[{"Id": "queue", "Arn": arn}])
+
+
 def make_machine(name: str, **kind: str) -> str:
     """A state machine that passes its input on; its ARN."""
     definition = {"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": True}}}

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import boto3
 import pytest
-from tests.aws.clouds import ended, executions, make_function, make_machine, make_queue, messages, value, wait_for
+from tests.aws.clouds import (
+    ended,
+    executions,
+    make_bus,
+    make_function,
+    make_machine,
+    make_queue,
+    messages,
+    value,
+    wait_for,
+)
 
 from rota import wiring
 from rota.client import Client
 from rota.core.retry import Retry
-from rota.core.target import LambdaTarget, SqsTarget, StepFunctionsTarget
+from rota.core.target import EventTarget, LambdaTarget, SqsTarget, StepFunctionsTarget
 from rota.core.triggers import Every
 from rota.testing.emulator import Emulator, Fault
 
@@ -30,6 +41,11 @@ def handler(event, context):
     print("looking for", event)
     raise NoPriceError("none for " + event)
 """
+
+
+def run_time(run: str) -> datetime:
+    """The nominal time of the run with this id."""
+    return datetime.fromisoformat(run.partition("@")[2])
 
 
 @pytest.fixture
@@ -102,6 +118,31 @@ def test_an_express_execution_is_waited_for(client: Client) -> None:
     assert value(ended(client, run)) == {"id": 17}
 
 
+def test_an_event_comes_by_its_rule(client: Client) -> None:
+    url = make_queue("heard")
+    make_bus("orders", url, {"detail": {"id": [17]}, "detail-type": ["order due"]})
+    arn = "arn:aws:events:us-east-1:000000000000:event-bus/orders"
+    for bus in ("orders", arn):
+        client.at(0, EventTarget(bus, detail_type="order due"), {"id": 18})
+        run = client.at(0, EventTarget(bus, detail_type="order due"), {"id": 17, "key": "<rota-run-id>"})
+        put = value(ended(client, run))
+        (message,) = messages(url)
+        event = json.loads(message["Body"])
+        assert (event["id"], event["source"], event["detail-type"]) == (put["eventId"], "rota", "order due")
+        assert event["detail"] == {"id": 17, "key": run}
+        assert event["resources"] == [run]
+        assert datetime.fromisoformat(event["time"]) == run_time(run).replace(microsecond=0)
+
+
+def test_an_event_for_the_default_bus_is_put_until_it_is_taken(client: Client, aws: Emulator) -> None:
+    url = make_queue("heard")
+    make_bus("default", url)
+    aws.faults({"events.PutEvents": Fault(times=4, code="ThrottlingException")})
+    value(ended(client, client.at(0, "events:default", retry=SOON)))
+    (message,) = messages(url)
+    assert json.loads(message["Body"])["detail"] == {}
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [
@@ -111,6 +152,7 @@ def test_an_express_execution_is_waited_for(client: Client) -> None:
             "arn:aws:states:us-east-1:000000000000:stateMachine:Nobody",
             "states:StartExecution on arn:aws:states:us-east-1:000000000000:stateMachine:Nobody: StateMachineDoesNot",
         ),
+        ("events:nobody", "events:DescribeEventBus on nobody: ResourceNotFoundException: "),
     ],
 )
 def test_what_is_not_there_is_not_tried_again(client: Client, target: str, said: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from tests.aws import queues
+from tests.aws import clouds, queues
 from tests.batch import shop
 from tests.batch.running import PATIENCE, Place
 from tests.batch.test_control import until
@@ -67,3 +67,18 @@ def test_a_queue_of_sqs_is_told(place: Place, aws: Emulator) -> None:
     assert message["MessageAttributes"]["rota-run-id"]["StringValue"].startswith("orders:failed:0.1@")
     held = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
     assert held["ApproximateNumberOfMessages"] == "0"
+
+
+def test_an_event_bus_is_told(place: Place, aws: Emulator) -> None:
+    del aws
+    url = clouds.make_queue("told")
+    clouds.make_bus("batches", url, {"detail-type": ["batch ended"], "detail": {"outcome": ["failed"]}})
+    place.batch(shop.picky, place.orders(20), notify=["events:batches?detail_type=batch ended"])
+    with place.serve() as client:
+        run = client.batches.wait(client.batches.start("orders").id, PATIENCE)
+        [message] = queues.receive(url, 1, PATIENCE)
+        [told] = client.runs.list()
+        until(lambda: client.runs.get(told.id).state == "succeeded")
+    event = json.loads(message["Body"])
+    assert event["resources"] == [told.id]
+    assert (event["detail"]["batch_run"], event["detail"]["outcome"]) == (run.id, "failed")

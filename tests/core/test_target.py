@@ -9,6 +9,7 @@ from rota.core.aws_names import region_of
 from rota.core.errors import InvalidError
 from rota.core.target import (
     AnyTarget,
+    EventTarget,
     HttpTarget,
     LambdaTarget,
     QueueTarget,
@@ -21,6 +22,7 @@ from rota.core.target import (
 ACCOUNT = "123456789012"
 FUNCTION = f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:report"
 QUEUE = f"https://sqs.eu-central-1.amazonaws.com/{ACCOUNT}/orders"
+BUS = f"arn:aws:events:us-east-1:{ACCOUNT}:event-bus/orders"
 MACHINE = f"arn:aws:states:us-gov-west-1:{ACCOUNT}:stateMachine:Refund"
 
 name = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
@@ -37,8 +39,16 @@ queues = st.builds(
 )
 machines = st.builds(StepFunctionsTarget, st.sampled_from((MACHINE, f"{MACHINE}:3", f"{MACHINE}:prod")), st.booleans())
 
+line = st.text(st.characters(exclude_categories=("C", "Z")) | st.just(" "), min_size=1, max_size=128)
+events = st.builds(
+    EventTarget,
+    st.from_regex(r"[A-Za-z0-9._-]{1,256}", fullmatch=True) | st.just(BUS),
+    line.filter(lambda it: not it.startswith("aws.")),
+    line,
+)
 
-@given(functions | queues | machines)
+
+@given(functions | queues | machines | events)
 def test_the_text_of_a_target_makes_it_again(target: AnyTarget) -> None:
     assert parse_target(str(target)) == target
     assert msgspec.json.decode(msgspec.json.encode(target), type=AnyTarget) == target
@@ -60,6 +70,10 @@ def test_the_text_of_a_target_makes_it_again(target: AnyTarget) -> None:
         ("sqs:http://127.0.0.1:4700/000000000000/orders", SqsTarget("http://127.0.0.1:4700/000000000000/orders")),
         (MACHINE, StepFunctionsTarget(MACHINE)),
         (f"stepfunctions:{MACHINE}?synchronous", StepFunctionsTarget(MACHINE, synchronous=True)),
+        ("events:default", EventTarget("default", "rota", "rota run")),
+        (BUS, EventTarget(BUS)),
+        (f"{BUS}?source=shop", EventTarget(BUS, "shop")),
+        ("events:a?detail_type=50%25 off? yes%26no=1&source=a.b", EventTarget("a", "a.b", "50% off? yes&no=1")),
     ],
 )
 def test_texts_for_targets(text: str, target: AnyTarget) -> None:
@@ -94,6 +108,21 @@ def test_texts_for_targets(text: str, target: AnyTarget) -> None:
         (f"{MACHINE}:a:b", "target.machine"),
         (f"{MACHINE}?sync", "target.machine"),
         (MACHINE.replace("stateMachine", "execution"), "target.machine"),
+        ("events:", "target"),
+        ("events:a b", "target.bus"),
+        ("events:aws.partner/a/b", "target.bus"),
+        ("events:" + "a" * 257, "target.bus"),
+        (BUS.replace("event-bus", "rule"), "target.bus"),
+        ("events:a?", "target.bus"),
+        ("events:a?type=b", "target.bus"),
+        ("events:a?source", "target.bus"),
+        ("events:a?source=b&source=c", "target.bus"),
+        ("events:a?source=", "target.source"),
+        ("events:a?source=aws.ec2", "target.source"),
+        ("events:a?source=" + "a" * 257, "target.source"),
+        ("events:a?detail_type=", "target.detail_type"),
+        ("events:a?detail_type=a\nb", "target.detail_type"),
+        ("events:a?detail_type=" + "a" * 129, "target.detail_type"),
     ],
 )
 def test_what_names_nothing_is_refused(text: str, field: str) -> None:
@@ -109,6 +138,8 @@ def test_what_names_nothing_is_refused(text: str, field: str) -> None:
         (FUNCTION, "eu-central-1"),
         (MACHINE, "us-gov-west-1"),
         (QUEUE, "eu-central-1"),
+        (BUS, "us-east-1"),
+        ("default", None),
         (f"https://vpce-1a.sqs.us-east-1.vpce.amazonaws.com/{ACCOUNT}/a", "us-east-1"),
         (f"https://sqs-fips.us-east-1.amazonaws.com/{ACCOUNT}/a", "us-east-1"),
         (f"https://us-west-2.queue.amazonaws.com/{ACCOUNT}/a", "us-west-2"),

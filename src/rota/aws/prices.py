@@ -49,7 +49,7 @@ PRICES: dict[str, Price] = {
     "alarms": Price(0.10, "CloudWatch", "alarms a month"),
     # aws.amazon.com/xray/pricing
     "traces": Price(5.0 / MILLION, "X-Ray", "traces"),
-    # aws.amazon.com/eventbridge/pricing: rules that follow a schedule cost nothing.
+    # aws.amazon.com/eventbridge/pricing: each 64 KB of an event is one event; rules that follow a schedule are free.
     "events": Price(1.0 / MILLION, "EventBridge", "custom events"),
 }
 

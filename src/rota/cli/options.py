@@ -37,7 +37,9 @@ ScheduleId = Annotated[
     typer.Argument(metavar="SCHEDULE", help="The schedule's id.", autocompletion=complete_schedule, show_default=False),
 ]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run id, SCHEDULE@TIME.", show_default=False)]
-TARGETS = "task:NAME, queue:NAME, batch:NAME, lambda:NAME, sqs:URL, stepfunctions:ARN, an ARN or an http(s) URL."
+TARGETS = (
+    "task:NAME, queue:NAME, batch:NAME, lambda:NAME, sqs:URL, stepfunctions:ARN, events:BUS, an ARN or an http(s) URL."
+)
 Target = Annotated[str, typer.Argument(metavar="TARGET", help=TARGETS, show_default=False)]
 Method = Annotated[str | None, typer.Option("--method", help="For a URL: GET, HEAD, POST, PUT, PATCH or DELETE.")]
 Header = Annotated[

@@ -1,5 +1,6 @@
 """The names that AWS gives things, as far as targets spell them: checked when a target is defined, so that nothing is
-stored that cannot be called. A Lambda function may go by its name, all else goes by an ARN, a queue by its URL too.
+stored that cannot be called. A Lambda function and an event bus may go by their names, all else goes by an ARN, a queue
+by its URL too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ _QUEUE_ARN = re.compile(_ARN.format(service="sqs"))
 _MACHINE = re.compile(
     _ARN.format(service="states") + r"stateMachine:[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/]{1,80}(?::[A-Za-z0-9_.-]{1,80})?"
 )
+_BUS = re.compile(rf"(?:{_ARN.format(service='events')}event-bus/)?[A-Za-z0-9._-]{{1,256}}")
 _GROUP = re.compile(r"[!-~]{1,128}")
 _REGION = r"[a-z]{2,}(?:-[a-z]+)+-\d+"
 _HOST_REGION = re.compile(rf"(?:^|\.)sqs(?:-fips)?\.({_REGION})\.|^({_REGION})\.queue\.amazonaws\.")
@@ -61,12 +63,43 @@ def check_machine(machine: object) -> None:
         )
 
 
+def check_bus(bus: object) -> None:
+    """InvalidError unless `bus` is an event bus's name or ARN."""
+    if not isinstance(bus, str) or not _BUS.fullmatch(bus):
+        raise InvalidError(
+            "target.bus",
+            bus,
+            "an event bus's NAME (at most 256 letters, digits, and . - _; 'default' is there always) or "
+            "arn:aws:events:REGION:ACCOUNT:event-bus/NAME",
+        )
+
+
+def check_source(source: object) -> None:
+    """InvalidError unless events may name `source`."""
+    if not _is_line(source, 256) or str(source).startswith("aws."):
+        raise InvalidError(
+            "target.source",
+            source,
+            "1 to 256 printable characters, which do not begin with 'aws.': those are AWS's own",
+        )
+
+
+def check_detail_type(detail_type: object) -> None:
+    """InvalidError unless events may be of this type. EventBridge drops events with a longer one without a word."""
+    if not _is_line(detail_type, 128):
+        raise InvalidError("target.detail_type", detail_type, "1 to 128 printable characters")
+
+
 def region_of(name: str) -> str | None:
-    """The region that an ARN or a queue's URL names; None where it names none, as a function's bare name."""
+    """The region that an ARN or a queue's URL names; None where it names none, as a function's or bus's bare name."""
     if name.startswith("arn:"):
         return name.split(":")[3]
     found = _HOST_REGION.search(urlsplit(name).hostname or "") if "//" in name else None
     return (found[1] or found[2]) if found else None
+
+
+def _is_line(text: object, longest: int) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= longest and text.isprintable()
 
 
 def _is_queue_arn(queue: str) -> bool:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from typing import Literal, get_args
+from urllib.parse import unquote
 
 import msgspec
 
-from rota.core.aws_names import check_function, check_group, check_machine, check_queue
+from rota.core.aws_names import (
+    check_bus,
+    check_detail_type,
+    check_function,
+    check_group,
+    check_machine,
+    check_queue,
+    check_source,
+)
 from rota.core.errors import InvalidError
 from rota.core.http_rules import check_headers, check_url
 from rota.core.ids import check_id
 from rota.core.limits import check_number
 
 _ALLOWED = (
-    "a task, 'task:NAME', 'queue:NAME', 'batch:NAME', 'lambda:NAME', 'sqs:URL', 'stepfunctions:ARN', the ARN of a "
-    "function, queue or state machine, or an http(s) URL"
+    "a task, 'task:NAME', 'queue:NAME', 'batch:NAME', 'lambda:NAME', 'sqs:URL', 'stepfunctions:ARN', 'events:BUS', the "
+    "ARN of a function, queue, state machine or event bus, or an http(s) URL"
 )
 
 
@@ -140,16 +149,39 @@ class StepFunctionsTarget(msgspec.Struct, frozen=True, tag="stepfunctions", tag_
         return f"stepfunctions:{self.machine}{'?synchronous' if self.synchronous else ''}"
 
 
-AnyTarget = TaskTarget | QueueTarget | HttpTarget | BatchTarget | LambdaTarget | SqsTarget | StepFunctionsTarget
-_SERVICES = {"lambda": "lambda", "sqs": "sqs", "states": "stepfunctions"}
+class EventTarget(msgspec.Struct, frozen=True, tag="events", tag_field="kind", omit_defaults=True):
+    """Put an event on an EventBridge event bus, with the payload as its detail.
+
+    bus: its name or ARN. source, detail_type: what the event says of itself, for rules to match. A payload that is no
+    JSON object is the `payload` of one, and none is an empty one.
+    """
+
+    bus: str = "default"
+    source: str = "rota"
+    detail_type: str = "rota run"
+
+    def __post_init__(self) -> None:
+        check_bus(self.bus)
+        check_source(self.source)
+        check_detail_type(self.detail_type)
+
+    def __str__(self) -> str:
+        others = [f"source={_quoted(self.source)}"] if self.source != "rota" else []
+        others += [f"detail_type={_quoted(self.detail_type)}"] if self.detail_type != "rota run" else []
+        return f"events:{self.bus}{'?' if others else ''}{'&'.join(others)}"
+
+
+AwsTarget = LambdaTarget | SqsTarget | StepFunctionsTarget | EventTarget
+AnyTarget = TaskTarget | QueueTarget | HttpTarget | BatchTarget | AwsTarget
+_SERVICES = {"lambda": "lambda", "sqs": "sqs", "states": "stepfunctions", "events": "events"}
 
 
 def parse_target(value: object) -> AnyTarget:
     """A target from what users write: a target value, a registered task, or a text.
 
-    Texts: "task:NAME", "queue:NAME", "batch:NAME", a URL, "lambda:NAME", "sqs:URL", "stepfunctions:ARN", or the ARN of
-    one of these three. "?asynchronous" behind a function, "?group=ID" behind a queue and "?synchronous" behind a state
-    machine set that field.
+    Texts: "task:NAME", "queue:NAME", "batch:NAME", a URL, "lambda:NAME", "sqs:URL", "stepfunctions:ARN", "events:BUS",
+    or the ARN of one of these four. "?asynchronous" behind a function, "?group=ID" behind a queue, "?synchronous"
+    behind a state machine and "?source=NAME&detail_type=TEXT" behind an event bus set these fields.
     """
     if isinstance(value, AnyTarget):
         return value
@@ -185,6 +217,23 @@ def _of_aws(kind: str, text: str) -> AnyTarget:
         if mark and not option.startswith("group="):
             raise InvalidError("target.queue", text, "'sqs:URL' or 'sqs:URL?group=ID'")
         return SqsTarget(name, option.removeprefix("group=") if mark else None)
+    if kind == "events":
+        return EventTarget(name, **_event_options(text, option) if mark else {})
     if option != "synchronous" and mark:
         raise InvalidError("target.machine", text, "'stepfunctions:ARN' or 'stepfunctions:ARN?synchronous'")
     return StepFunctionsTarget(name, bool(mark))
+
+
+def _event_options(text: str, options: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for option in options.split("&"):
+        name, equals, value = option.partition("=")
+        if name not in ("source", "detail_type") or not equals or name in found:
+            raise InvalidError("target.bus", text, "'events:BUS' or 'events:BUS?source=NAME&detail_type=TEXT'")
+        found[name] = unquote(value)
+    return found
+
+
+def _quoted(text: str) -> str:
+    """`text` as an option that can be told from the next."""
+    return text.replace("%", "%25").replace("&", "%26")

@@ -26,5 +26,5 @@ app.batch(
     concurrency=4,
     tolerated_failures="50%",
     topology="map",
-    notify=["queue:events"],
+    notify=["queue:events", "events:default"],
 )

@@ -27,5 +27,5 @@ app.batch(
     concurrency=4,
     tolerated_failures="50%",
     topology="pipeline",
-    notify=["queue:events"],
+    notify=["queue:events", "events:default"],
 )

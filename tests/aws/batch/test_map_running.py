@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import msgspec
 import pytest
+from tests.aws import clouds
 from tests.aws.batch.mapped import app
 
 import rota
@@ -104,6 +105,7 @@ def test_six_thousand_failures_of_ten_thousand_are_an_error_that_is_told_once(
     client: Client, stack: Stack, aws: Emulator, tmp_path: Path
 ) -> None:
     put_orders(60, tmp_path / "healed")
+    clouds.make_bus("default", heard := clouds.make_queue("heard"))
     run = ended(client, client.batches.start("orders").id, aws)
     counts = run.counts
     assert (run.state, counts.items) == ("failed", counts.succeeded + counts.failed)
@@ -118,6 +120,8 @@ def test_six_thousand_failures_of_ten_thousand_are_an_error_that_is_told_once(
     assert (told["batch_run"], told["error"], told["failed"]) == (run.id, run.error, counts.failed)
     [notice] = received(stack.outputs["QueuePrefix"] + "events", 1)
     assert notice["outcome"] == "failed"
+    [event] = received(heard, 1)
+    assert (event["source"], event["detail"]) == ("rota", notice)
     [machine] = boto3.client("stepfunctions").list_state_machines()["stateMachines"]
     [execution] = boto3.client("stepfunctions").list_executions(stateMachineArn=machine["stateMachineArn"])[
         "executions"

@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import msgspec
 import pytest
+from tests.aws import clouds, queues
 from tests.aws.batch.piped import app
 from tests.aws.deploy.test_running import Inbox, until
 
@@ -118,6 +119,7 @@ def test_failures_over_tolerance_and_what_cannot_work(client: Client, stack: Sta
     assert call_url(stack, '{"batch": "orders", "colour": 1}')[0] == 400
     assert call_url(stack, '{"batch": "orders", "source": "s3://no-such-bucket/a.jsonl"}')[0] == 400
     put_orders(bad=60)
+    clouds.make_bus("default", heard := clouds.make_queue("heard"))
     make_table("other", "number")
     with pytest.raises(rota.InvalidError, match=r"sink.key: 'id' .* the key of table 'other' is number"):
         client.batches.start("orders", sink=rota.DynamoTable("other", key="id"))
@@ -129,6 +131,8 @@ def test_failures_over_tolerance_and_what_cannot_work(client: Client, stack: Sta
     assert run.counts.items == run.counts.succeeded + run.counts.failed
     events = Inbox(f"{stack.outputs['QueuePrefix']}events")
     until(lambda: events.count() == 1, "the notification", aws)
+    [message] = queues.receive(heard, 1)
+    assert json.loads(message["Body"])["detail"] == events.bodies[0]
 
 
 @pytest.mark.slow

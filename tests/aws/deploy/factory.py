@@ -42,7 +42,7 @@ app.batch(
     chunk_items=500,
     concurrency=4,
     tolerated_failures="50%",
-    notify=["queue:events"],
+    notify=["queue:events", "events:default"],
 )
 app.batch("half", source=numbers, task=half, sink="out/", chunk_items=20, concurrency=2, notify=["queue:events"])
 app.batch("fragile", source=numbers, task=fragile, sink="out/", chunk_items=2, concurrency=2, tolerated_failures=1)

@@ -10,6 +10,7 @@ from pathlib import Path
 import boto3
 import msgspec
 import pytest
+from tests.aws import clouds, queues
 from tests.aws.deploy.factory import app
 from tests.aws.deploy.test_running import Inbox, until
 
@@ -95,12 +96,15 @@ def test_failures_over_tolerance_and_a_source_that_is_not_there(client: Client, 
     with pytest.raises(rota.InvalidError, match="s3://"):
         client.batches.start("double", source="numbers.jsonl")
     put_numbers(bad=60)
+    clouds.make_bus("default", heard := clouds.make_queue("heard"))
     run = ended(client, client.batches.start("double").id, aws)
     assert run.state == "failed"
     assert "more than the tolerated 50%" in run.error
     assert run.counts.items == run.counts.succeeded + run.counts.failed
     events = Inbox(f"{stack.outputs['QueuePrefix']}events")
     until(lambda: events.count() == 1, "the notification", aws)
+    [message] = queues.receive(heard, 1)
+    assert json.loads(message["Body"])["detail"] == events.bodies[0]
 
 
 def test_a_schedule_starts_a_generator_s_batch(client: Client, stack: Stack, aws: Emulator) -> None:

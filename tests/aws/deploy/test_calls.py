@@ -18,7 +18,14 @@ from rota.aws.stack.functions import FUNCTIONS, functions_of
 from rota.aws.stack.statements import PERMISSIONS, actions_of
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
-SERVICES = {"dynamodb": "dynamodb", "sqs": "sqs", "lambda": "lambda", "s3": "s3", "states": "stepfunctions"}
+SERVICES = {
+    "dynamodb": "dynamodb",
+    "sqs": "sqs",
+    "lambda": "lambda",
+    "s3": "s3",
+    "states": "stepfunctions",
+    "events": "events",
+}
 CALLING = ("rota.aws.", "rota.targets.")
 """Packages that call AWS."""
 UNUSED = {

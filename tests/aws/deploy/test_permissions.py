@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.aws.deploy.named_targets import MACHINE, app
+from tests.aws.deploy.named_targets import BUS, MACHINE, app
 from tests.aws.deploy.planning import plan_of, template_of
 
 import rota
@@ -127,6 +127,10 @@ def test_targets_are_allowed_one_by_one() -> None:
         {"Fn::Sub": "arn:${AWS::Partition}:sqs:eu-central-1:123456789012:orders.fifo"}
     ]
     assert by_sid["StartExecutionTargetsMachines"] == [MACHINE]
+    assert by_sid["PutEventsTargetsBuses"] == [
+        {"Fn::Sub": "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"},
+        BUS,
+    ]
     assert by_sid["DescribeExecutionExecutions"] == [MACHINE.replace(":stateMachine:", ":execution:") + ":*"]
 
 
@@ -135,10 +139,13 @@ def test_an_app_without_targets_of_aws_gets_no_permission_for_any() -> None:
     actions = {action for _, it in allowed(template_of(plain)) for action in as_list(it["Action"])}
     resource = template_of(plain)["Resources"]["DispatcherRole"]["Properties"]["Policies"][0]["PolicyDocument"]
     assert "states:DescribeExecution" not in actions
+    assert not any(it["Sid"].startswith("PutEvents") for it in resource["Statement"])
     assert not any("lambda:InvokeFunction" in it["Action"] for it in resource["Statement"])
 
 
-@pytest.mark.parametrize("parameter", ["ExtraFunctionArns", "ExtraQueueArns", "ExtraStateMachineArns"])
+@pytest.mark.parametrize(
+    "parameter", ["ExtraFunctionArns", "ExtraQueueArns", "ExtraStateMachineArns", "ExtraEventBusArns"]
+)
 def test_extra_targets_are_a_policy_that_is_there_only_if_asked_for(parameter: str) -> None:
     policy = RESOURCES[f"{parameter}Policy"]
     assert policy["Condition"] == f"Has{parameter}"

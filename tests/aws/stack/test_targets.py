@@ -14,7 +14,7 @@ from tests.aws import clouds, lambdas
 from tests.aws.stack.site import Endpoint, Site
 
 import rota
-from rota.core.target import LambdaTarget, SqsTarget, StepFunctionsTarget
+from rota.core.target import EventTarget, LambdaTarget, SqsTarget, StepFunctionsTarget
 
 pytestmark = pytest.mark.xdist_group("stack")
 ECHO = "def handler(event, context):\n    return event\n"
@@ -77,6 +77,21 @@ def test_a_state_machine_is_started_once_under_a_name_of_the_run(site: Site) -> 
     run = site.client.at(soon(), StepFunctionsTarget(machine), {"n": 1})
     assert "execution" in str(site.ended(run).value)
     assert len(clouds.executions(machine)) == 1
+
+
+def test_an_event_comes_by_the_rule_of_its_bus(site: Site) -> None:
+    url = clouds.make_queue("heard")
+    clouds.make_bus("orders", url, {"source": ["shop"]})
+    unheard = site.client.at(soon(), EventTarget("orders"), {"n": 1})
+    run = site.client.at(soon(), EventTarget("orders", "shop"), {"n": 2})
+    missing = site.client.at(soon(), EventTarget("nowhere"), retry=rota.Retry(attempts=2, initial=0.1))
+    [message] = site.received(url)
+    event = json.loads(message["Body"])
+    assert (event["detail"], event["resources"]) == ({"n": 2}, [run])
+    assert json.loads(site.ended(run).value or b"") == {"eventId": event["id"]}
+    assert site.ended(unheard).state == "succeeded"
+    assert (site.ended(missing).state, site.ended(missing).attempt) == ("failed", 1)
+    site.client.dead_letters.purge(missing)
 
 
 def test_an_http_endpoint_is_tried_again(site: Site, endpoint: Endpoint) -> None:

@@ -15,14 +15,12 @@ from rota.aws.queues import SqsQueues
 from rota.aws.telemetry import Telemetry
 from rota.core.outcome import Result
 from rota.core.run import Run
-from rota.core.target import HttpTarget, LambdaTarget, QueueTarget, SqsTarget, StepFunctionsTarget
+from rota.core.target import HttpTarget, QueueTarget
 from rota.ports.target import TargetCall
 from rota.service.work import no_task_policy
-from rota.targets.aws import AwsCall, Clients
-from rota.targets.lambda_function import LambdaCall
+from rota.targets.aws import Clients
+from rota.targets.on_aws import aws_calls
 from rota.targets.queue import queue_call
-from rota.targets.sqs import SqsCall
-from rota.targets.stepfunctions import StepFunctionsCall
 
 
 @cache
@@ -39,12 +37,7 @@ def _http(run: Run) -> bytes | None:
 @cache
 def dispatcher() -> Dispatcher:
     """The dispatcher of this function's stack."""
-    built, clients = parts(), Clients()
-    aws: dict[type, AwsCall] = {
-        LambdaTarget: LambdaCall(clients),
-        SqsTarget: SqsCall(clients),
-        StepFunctionsTarget: StepFunctionsCall(clients),
-    }
+    built, aws = parts(), aws_calls(Clients())
     queues = SqsQueues(built.sqs, built.settings.queue_prefix, built.near, built.clock)
     calls: dict[type, TargetCall] = {**aws, HttpTarget: _http, QueueTarget: queue_call(queues, built.clock)}
 

@@ -254,6 +254,7 @@ def _extras() -> Json:
         ("ExtraFunctionArns", ["lambda:InvokeFunction"], ("Dispatcher",)),
         ("ExtraQueueArns", ["sqs:SendMessage"], ("AdHoc", "DeadLetters", "Dispatcher", "Feeder", "Worker")),
         ("ExtraStateMachineArns", ["states:StartExecution", "states:StartSyncExecution"], ("Dispatcher",)),
+        ("ExtraEventBusArns", ["events:DescribeEventBus", "events:PutEvents"], ("Dispatcher",)),
     )
     return {
         f"{parameter}Policy": {

@@ -135,11 +135,13 @@ PARAMETERS: Mapping[str, Parameter] = {
     "ExtraFunctionArns": _arns("Lambda functions that schedules made later may invoke: ARNs and commas"),
     "ExtraQueueArns": _arns("SQS queues that schedules made later may send to: ARNs and commas"),
     "ExtraStateMachineArns": _arns("State machines that schedules made later may start: ARNs and commas"),
+    "ExtraEventBusArns": _arns("Event buses that schedules made later may put events on: ARNs and commas"),
     "WorkerPolicyArns": _arns("IAM policies for what the tasks themselves call: ARNs and commas"),
 }
 
 _OPTIONAL = (
     "AlarmTopicArn",
+    "ExtraEventBusArns",
     "ExtraFunctionArns",
     "ExtraQueueArns",
     "ExtraStateMachineArns",

@@ -13,7 +13,7 @@ from rota.app import App
 from rota.aws.platform import Platform
 from rota.aws.stack.batch_places import sinks_of, sources_of, tables_of
 from rota.core.errors import InvalidError
-from rota.core.target import AnyTarget, LambdaTarget, QueueTarget, SqsTarget, StepFunctionsTarget
+from rota.core.target import AnyTarget, EventTarget, LambdaTarget, QueueTarget, SqsTarget, StepFunctionsTarget
 
 LONGEST_QUEUE = 60
 """Characters of SQS's 80 that are left for the name of an embedded queue, behind the stack's name."""
@@ -27,10 +27,10 @@ _QUEUE = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_QUEUE}}}")
 
 class StackPlan(msgspec.Struct, frozen=True, kw_only=True):
     """app: its name. module: what the worker loads, "module" or "module:ATTRIBUTE". queues: names of embedded queues,
-    `data` among them. functions, sqs, machines: the ARNs that schedules and notifications fire at; `${AWS::Region}` and
-    its like stand for what a target leaves open. batches: their names. sources, sinks: `bucket/key` in S3 that they
-    read and write, with `*` for what is open. pipelines, maps: those of the batches that are one. engine_code,
-    worker_code: folder or archive of each bundle."""
+    `data` among them. functions, sqs, machines, buses: the ARNs that schedules and notifications fire at;
+    `${AWS::Region}` and its like stand for what a target leaves open. batches: their names. sources, sinks:
+    `bucket/key` in S3 that they read and write, with `*` for what is open. pipelines, maps: those of the batches that
+    are one. engine_code, worker_code: folder or archive of each bundle."""
 
     app: str
     module: str
@@ -42,6 +42,7 @@ class StackPlan(msgspec.Struct, frozen=True, kw_only=True):
     functions: tuple[str, ...] = ()
     sqs: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
+    buses: tuple[str, ...] = ()
     batches: tuple[str, ...] = ()
     pipelines: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
@@ -72,6 +73,7 @@ def plan_stack(
         functions=_sorted(function_arn(it.function) for it in _of(targets, LambdaTarget)),
         sqs=_sorted(queue_arn(it.queue) for it in _of(targets, SqsTarget)),
         machines=_sorted(machine_arn(it.machine) for it in _of(targets, StepFunctionsTarget)),
+        buses=_sorted(bus_arn(it.bus) for it in _of(targets, EventTarget)),
         batches=tuple(sorted(app.batches)),
         pipelines=tuple(sorted(name for name, batch in app.batches.items() if batch.topology == "pipeline")),
         maps=tuple(sorted(name for name, batch in app.batches.items() if batch.topology == "map")),
@@ -107,6 +109,12 @@ def queue_arn(queue: str) -> str:
 def machine_arn(machine: str) -> str:
     """The ARN of a state machine without version or alias: permissions are given for the machine."""
     return ":".join(machine.split(":")[:7])
+
+
+def bus_arn(bus: str) -> str:
+    """The ARN of an event bus; one that goes by its name is of the stack's account and region."""
+    here = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/"
+    return bus if bus.startswith("arn:") else here + bus
 
 
 def execution_arns(machine: str) -> str:

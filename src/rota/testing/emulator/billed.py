@@ -15,7 +15,7 @@ from typing import Any
 from rota.testing.emulator.actions import Asked
 
 Units = dict[str, float]
-_WRITE, _READ, _QUEUE = 1024, 4096, 65_536
+_WRITE, _READ, _QUEUE, _EVENT = 1024, 4096, 65_536, 65_536
 _S3_WRITES = (
     "PutObject",
     "UploadPart",
@@ -41,7 +41,8 @@ def billed(what: Asked, given: Any, size: int, answer: Any) -> Units:
             return {"object_writes": 1}
         return {"object_reads": 1} if what.action in _S3_READS else {}
     if what.service == "events" and what.action == "PutEvents":
-        return {"events": len(given.get("Entries", ())) if isinstance(given, dict) else 1}
+        entries = given.get("Entries", ()) if isinstance(given, dict) else ()
+        return {"events": sum(ceil(len(str(it.get("Detail", "")).encode()) / _EVENT) or 1 for it in entries)}
     return {}
 
 

@@ -9,6 +9,7 @@ from rota.testing.emulator.patches import (
     asynchronous,
     cloudformation,
     event_sources,
+    events,
     lambdas,
     maps,
     queue_limits,
@@ -36,3 +37,4 @@ def mend(counts: Counts, faults: Faults) -> None:
     maps.mend()
     transitions.mend(counts)
     schedules.mend()
+    events.mend()
