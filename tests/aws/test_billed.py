@@ -82,3 +82,8 @@ def test_every_unit_has_a_price_and_a_bill_adds_up() -> None:
     assert usage.dollars == pytest.approx(1.25 + 0.2)
     assert [line.service for line in usage.lines()] == ["DynamoDB", "SQS"]
     assert usage.times(3).dollars == pytest.approx(3 * usage.dollars)
+
+
+def test_an_event_is_one_by_64_kilobytes() -> None:
+    entries = [{"Detail": "{}"}, {"Detail": "x" * 65_536}, {"Detail": "x" * 65_537}]
+    assert billed(Asked("events", "PutEvents"), {"Entries": entries}, 0, {}) == {"events": 4}
