@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.targets.endpoint import SCHEDULED, Endpoint, answering, run_of
+from tests.targets.endpoint import SCHEDULED, Endpoint, answering, run_of, saying
 
 from rota.core.errors import TargetError
 from rota.core.run import Run, RunSpec
@@ -138,6 +138,27 @@ def test_a_bus_that_nobody_tells_of_gets_its_event(endpoint: Endpoint, clients: 
     requests = bridge(endpoint, describe=(400, {"__type": code, "message": "not you"}))
     assert EventCall(clients)(run_of(ORDERS)) == b'{"eventId":"6f"}'
     assert requests()[-1][0] == "PutEvents"
+
+
+def test_trouble_on_the_way_is_told_of_the_event(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    error = failure(clients, EventTarget("orders"))
+    assert str(error).startswith("events:PutEvents on orders: no AWS region")
+    assert not error.transient
+
+
+def test_a_question_that_breaks_off_is_asked_again_with_the_next_event(endpoint: Endpoint, clients: Clients) -> None:
+    bridge(endpoint)
+    answered, call = endpoint.reply, EventCall(clients)
+
+    def reply(handler: BaseHTTPRequestHandler) -> None:
+        (saying(b"") if len(endpoint.requests) == 1 else answered)(handler)
+
+    endpoint.reply = reply
+    for _ in range(3):
+        assert call(run_of(ORDERS)) == b'{"eventId":"6f"}'
+    asked = [str(request.headers["X-Amz-Target"]).partition(".")[2] for request in endpoint.requests]
+    assert asked == ["DescribeEventBus", "PutEvents"] * 2 + ["PutEvents"]
 
 
 def test_a_bus_is_asked_for_once_and_the_default_one_never(endpoint: Endpoint, clients: Clients) -> None:

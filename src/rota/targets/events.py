@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.core.aws_names import region_of
 from rota.core.ids import moment
@@ -63,10 +63,12 @@ class EventCall:
         if bus in self._asked_for:
             return
         try:
-            self._client("events", region_of(bus)).describe_event_bus(Name=bus)
+            self._client("events", region_of(bus), once=True).describe_event_bus(Name=bus)
         except ClientError as error:
             if code_of(error) == "ResourceNotFoundException":
                 raise
+        except BotoCoreError:
+            return  # whatever is wrong on the way there, the call that matters meets it, too, and tells it
         self._asked_for.add(bus)
 
 
