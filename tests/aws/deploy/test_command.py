@@ -26,10 +26,10 @@ def rota(tmp_path: Path, aws: Emulator) -> Command:
 def test_deploying_stores_the_schedules_and_destroying_leaves_nothing(rota: Command, aws: Emulator) -> None:
     said = json.loads(rota("deploy", MODULE, "--installed", "--set", "Memory=256", "--json"))
     assert (said["stack"], said["status"]) == ("shop", "CREATE_COMPLETE")
-    assert said["schedules"]["created"] == ["tidy", "orders", "charge", "export", "ship"]
+    assert said["schedules"]["created"] == ["tidy", "orders", "charge", "export", "ship", "shipped"]
     assert "CREATE_COMPLETE   AWS::DynamoDB::Table" in rota.err
     listed = json.loads(rota("schedule", "list", "--url", "aws://shop", "--json"))
-    assert {it["id"] for it in listed} == {"tidy", "orders", "charge", "export", "ship"}
+    assert {it["id"] for it in listed} == {"tidy", "orders", "charge", "export", "ship", "shipped"}
 
     assert aws.counts()["lambda.Invoke"].requests == 1, "a first pass of the feeder"
 
@@ -89,7 +89,7 @@ def test_one_command_on_a_laptop_deploys_and_stays_until_it_is_interrupted(tmp_p
             text=True,
             check=True,
         )
-        assert len(json.loads(listed.stdout)) == 5
+        assert len(json.loads(listed.stdout)) == 6
     finally:
         process.send_signal(signal.SIGINT)
         code = process.wait(120)
