@@ -35,7 +35,7 @@ def test_deploying_stores_the_schedules_and_destroying_leaves_nothing(rota: Comm
 
     again = json.loads(rota("deploy", MODULE, "--installed", "--json"))
     assert again["changes"] == []
-    assert len(again["schedules"]["unchanged"]) == 5
+    assert len(again["schedules"]["unchanged"]) == 6
 
     assert "stack shop deleted" in rota("destroy", "--stack", "shop", "--yes")
     assert boto3.client("cloudformation").describe_stacks()["Stacks"] == []
