@@ -62,7 +62,7 @@ def _expand(rows: list[TickRow], ticks: list[Tick]) -> list[tuple[int, str]]:
 
 def _model(row: StoredSchedule, ticks: list[Tick], open_runs: OpenRuns, now: int) -> list[tuple[int, str]]:
     """The policies at the top of `core.firing`, tick by tick."""
-    schedule, fired, still_open, held = row.schedule, row.state.fired, len(open_runs.keys), open_runs.held
+    schedule, fired, still_open, held = row.schedule, row.state.fired, len(open_runs.keys), len(open_runs.held)
     misfires = [tick for tick in ticks if tick.at < now - schedule.grace * 1000]
     candidates = ticks
     if misfires and schedule.misfire == "skip":
@@ -112,7 +112,7 @@ def situations(draw: st.DrawFn) -> tuple[StoredSchedule, OpenRuns, int, int]:
     )
     count = draw(st.integers(0, 3))
     keys = tuple(RunKey("s", start - 10 + n) for n in range(count))
-    open_runs = OpenRuns(keys, draw(st.integers(0, max(0, count - 1))))
+    open_runs = OpenRuns(keys, keys[draw(st.integers(min(1, count), count)) :])
     return row, open_runs, start + draw(st.integers(0, 2 * DAY)), draw(st.sampled_from([0, 0, 1000, 60_000]))
 
 
@@ -282,6 +282,13 @@ class TestOverlap:
         change = self._plan("queue_one")
         assert [run.held for run in change.runs] == [True]
         assert [tick.reason for tick in change.ticks] == [None, "overlap"]
+        assert change.ticks[1].detail == f"{self.OPEN.id} was still open, and {change.runs[0].id} already waited for it"
+
+    def test_queue_one_names_the_run_that_goes_on_and_the_one_that_waits(self) -> None:
+        earlier = RunKey("s", T0 - 7_200_000)
+        change = self._plan("queue_one", OpenRuns((earlier, self.OPEN), (earlier,)))
+        assert [tick.reason for tick in change.ticks] == ["overlap", "overlap"]
+        assert change.ticks[0].detail == f"{self.OPEN.id} was still open, and {earlier.id} already waited for it"
 
     def test_queue_all(self) -> None:
         assert [run.held for run in self._plan("queue_all").runs] == [True, True]

@@ -67,6 +67,18 @@ def test_the_previous_run_was_still_going(desk: Desk) -> None:
     )
 
 
+def test_the_previous_run_was_still_going_and_the_next_one_waits(desk: Desk) -> None:
+    desk.client.schedules.update("x", overlap="queue_one")
+    for _ in range(3):
+        desk.clock.advance(HOUR)
+        desk.tick()
+        desk.start()
+    assert desk.client.schedules.why("x", "2026-01-01T03:00:00Z") == (
+        "x at 2026-01-01T03:00:00+00:00 was skipped because the previous run was still going "
+        "(x@2026-01-01T01:00:00Z was still open, and x@2026-01-01T02:00:00Z already waited for it)."
+    )
+
+
 def test_a_held_run(desk: Desk) -> None:
     desk.client.schedules.update("x", overlap="queue_all")
     desk.clock.advance(HOUR)

@@ -26,14 +26,14 @@ PAGE = 1000
 
 
 class OpenRuns:
-    """The open runs of one schedule, as `plan` needs them. keys: every one, earliest first; held: how many of them
-    wait."""
+    """The open runs of one schedule, as `plan` needs them, earliest first. keys: every one; held: those of them that
+    wait for another."""
 
     __slots__ = ("held", "keys")
 
-    def __init__(self, keys: tuple[RunKey, ...] = (), held: int = 0) -> None:
+    def __init__(self, keys: tuple[RunKey, ...] = (), held: tuple[RunKey, ...] = ()) -> None:
         self.keys: tuple[RunKey, ...] = keys
-        self.held: int = held
+        self.held: tuple[RunKey, ...] = held
 
 
 NO_RUNS = OpenRuns()
@@ -48,7 +48,7 @@ class _Decision:
         self.now = now
         self.fired = stored.state.fired
         self.open = len(open_runs.keys)
-        self.held = open_runs.held
+        self.held = list(open_runs.held)
         self.keys = open_runs.keys
         self.ticks: list[TickRow] = []
         self.runs: list[Run] = []
@@ -74,19 +74,13 @@ class _Decision:
         schedule, held = self.schedule, False
         if self.open and schedule.overlap != "allow":
             if schedule.overlap == "skip" or (schedule.overlap == "queue_one" and self.held):
-                self.skip(
-                    tick.at,
-                    tick.at,
-                    1,
-                    "overlap",
-                    f"{(self.keys[0] if self.keys else self.runs[0].key).id} was still open",
-                )
+                self.skip(tick.at, tick.at, 1, "overlap", self._in_the_way())
                 return
             if schedule.overlap == "cancel_previous":
                 self.cancel += [key for key in (*self.keys, *(run.key for run in self.runs)) if key not in self.cancel]
             else:
                 held = True
-                self.held += 1
+                self.held.append(RunKey(schedule.id, tick.at))
         due = tick.at
         if schedule.trigger.jitter:
             due += jitter_ms(RunKey(schedule.id, tick.at).id, schedule.trigger.jitter)
@@ -94,6 +88,14 @@ class _Decision:
         self.ticks.append(TickRow(schedule.id, tick.at, "fired", self.now))
         self.open += 1
         self.fired += 1
+
+    def _in_the_way(self) -> str:
+        """Which run is going on, and under `queue_one` also which one waits for it."""
+        opened = (*self.keys, *(run.key for run in self.runs))
+        if self.schedule.overlap == "skip":
+            return f"{opened[0].id} was still open"
+        going = next((key for key in opened if key not in self.held), opened[0])
+        return f"{going.id} was still open, and {self.held[0].id} already waited for it"
 
     def change(self, following: Tick | None) -> Change:
         if self.exhausted:

@@ -159,7 +159,8 @@ class DynamoSchedules:
         for name, group in self._groups.check_all(self._changes.items(ids)).items():
             if group.entries:
                 keys = tuple(RunKey(name, at) for at in sorted(group.entries))
-                found[name] = OpenRuns(keys, sum(mark == HELD for mark in group.entries.values()))
+                held = tuple(key for key in keys if group.entries[key.scheduled] == HELD)
+                found[name] = OpenRuns(keys, held)
         return {name: found[name] for name in ids if name in found}
 
     def apply(self, changes: Sequence[Change]) -> builtins.list[bool]:

@@ -113,7 +113,9 @@ class SqliteSchedules:
         for schedule_id, scheduled, held in rows:
             found.setdefault(schedule_id, []).append((scheduled, held))
         return {
-            name: OpenRuns(tuple(RunKey(name, at) for at, _ in runs), sum(held for _, held in runs))
+            name: OpenRuns(
+                tuple(RunKey(name, at) for at, _ in runs), tuple(RunKey(name, at) for at, held in runs if held)
+            )
             for name, runs in found.items()
         }
 

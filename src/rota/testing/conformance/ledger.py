@@ -148,7 +148,7 @@ class TestChanges:
         runs = tuple(recurring("s", T0 + n, held=True) for n in range(2))
         stores.schedules.apply([change(before, runs=runs)])
         assert stores.runs.due(ALWAYS, 10) == [recurring("s", T0)]
-        assert stores.schedules.open_runs(["s"])["s"].held == 1
+        assert stores.schedules.open_runs(["s"])["s"].held == (runs[1].key,)
 
     def test_a_held_run_waits_while_another_is_open(self, stores: Stores) -> None:
         before = stored("s")

@@ -169,4 +169,4 @@ class TestScheduleStore:
         found = stores.schedules.open_runs(["busy", "idle"])
         assert list(found) == ["busy"]
         assert found["busy"].keys == tuple(RunKey("busy", T0 + n) for n in range(3))
-        assert found["busy"].held == 1
+        assert found["busy"].held == (runs[0].key,)

@@ -57,8 +57,9 @@ class MemoryScheduleStore:
             for one in ids:
                 runs = self._state.open.get(one)
                 if runs:
-                    keys = tuple(runs[at].run.key for at in sorted(runs))
-                    found[one] = OpenRuns(keys, sum(entry.run.held for entry in runs.values()))
+                    ordered = [runs[at].run for at in sorted(runs)]
+                    held = tuple(run.key for run in ordered if run.held)
+                    found[one] = OpenRuns(tuple(run.key for run in ordered), held)
             return found
 
     def apply(self, changes: Sequence[Change]) -> builtins.list[bool]:
