@@ -204,6 +204,7 @@ def test_a_url_is_called_by_a_method_with_headers(rota: Command) -> None:
         (("https://a.example/", "--header", "s3cr3t"), "header"),
         (("https://a.example/", "--header", "X Team: s3cr3t"), "target.headers"),
         (("queue:q", "--method", "GET"), "method"),
+        (("queue:q", "--allow-private"), "allow-private"),
         (("queue:q", "--header", "X-Team: s3cr3t"), "header"),
     ],
 )

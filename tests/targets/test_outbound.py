@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from tests.targets.endpoint import Endpoint, answering, run_of
 
 from rota.core.errors import TargetError
+from rota.core.reach import is_public
 from rota.core.target import HttpTarget
 from rota.targets.http import HttpCall, http_call
-from rota.targets.outbound import is_public, system_resolve
+from rota.targets.outbound import system_resolve
 
 TLS = Path(__file__).parent / "tls"
 

@@ -8,6 +8,7 @@ import typer
 
 from rota.cli.definition import aimed, given, retry_policy
 from rota.cli.options import (
+    AllowPrivate,
     AppName,
     Delivery,
     Description,
@@ -45,6 +46,7 @@ def at(
     target: Target,
     method: Method = None,
     header: Header = None,
+    allow_private: AllowPrivate = None,
     payload: Payload = None,
     id: Id = None,
     timeout: Timeout = None,
@@ -72,7 +74,7 @@ def at(
     )
     value = json_value("payload", payload)
     with connect(url, app) as client:
-        run = client.at(time_value(when), aimed(target, method, header), value, id=id, **options)
+        run = client.at(time_value(when), aimed(target, method, header, allow_private), value, id=id, **options)
     if json:
         print_json({"run": run})
     else:

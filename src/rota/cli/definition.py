@@ -10,7 +10,7 @@ from rota import wiring
 from rota.cli.options import json_value, number, number_or_none, time_value
 from rota.core.errors import InvalidError
 from rota.core.retry import Retry
-from rota.core.target import AnyTarget, HttpTarget, parse_target
+from rota.core.target import AnyTarget, HttpTarget, read_target
 from rota.core.triggers import AnyTrigger, At, Cron, Every, parse_trigger
 
 _CRON_ONLY = ("dialect", "dst")
@@ -101,16 +101,21 @@ class TriggerOptions(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def aimed(target: str | AnyTarget, method: str | None, headers: list[str] | None) -> AnyTarget:
-    """The target with the method and the headers that are given, which only an HTTP target has."""
-    found = parse_target(target)
+def aimed(
+    target: str | AnyTarget, method: str | None, headers: list[str] | None, allow_private: bool | None
+) -> AnyTarget:
+    """The target with those options that only an HTTP target has, where they are given."""
+    found = read_target(target)
     changes = given(
-        method=None if method is None else method.upper(), headers=None if headers is None else _headers(headers)
+        method=None if method is None else method.upper(),
+        headers=None if headers is None else _headers(headers),
+        allow_private=allow_private,
     )
     if not changes:
         return found
     if not isinstance(found, HttpTarget):
-        raise InvalidError("method" if method is not None else "header", str(found), "only for an http(s) URL")
+        foreign = {"method": method, "header": headers, "allow-private": allow_private}
+        raise InvalidError(next(iter(given(**foreign))), str(found), "only for an http(s) URL")
     return msgspec.structs.replace(found, **changes)
 
 
@@ -126,11 +131,12 @@ def _headers(texts: list[str]) -> dict[str, str]:
 
 
 def target_text(target: AnyTarget) -> str:
-    """A target as it is shown: a URL with its method and the names of its headers, where it has any."""
+    """A target as it is shown: a URL with its method, the names of its headers, and whether it may be private."""
     if not isinstance(target, HttpTarget):
         return str(target)
     method = "" if target.method == "POST" else f"{target.method} "
-    return f"{method}{target}" + (f" with {', '.join(target.headers)}" if target.headers else "")
+    headers = f" with {', '.join(target.headers)}" if target.headers else ""
+    return f"{method}{target}{headers}{', private addresses allowed' if target.allow_private else ''}"
 
 
 def retry_policy(

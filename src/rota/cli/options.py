@@ -46,6 +46,14 @@ Header = Annotated[
     list[str] | None,
     typer.Option("--header", metavar='"NAME: VALUE"', help="For a URL: send this header. Repeatable."),
 ]
+AllowPrivate = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-private/--no-allow-private",
+        help="For a URL: call loopback, private and link-local addresses too.",
+        show_default=False,
+    ),
+]
 Limit = Annotated[int, typer.Option("--limit", "-n", help="How many at most.")]
 
 CronText = Annotated[str | None, typer.Option("--cron", metavar="TEXT", help='Such as "0 30 2 * * ?" or "30 2 * * *".')]

@@ -9,6 +9,7 @@ import typer
 
 from rota.cli.definition import TriggerOptions, aimed, policies, target_text
 from rota.cli.options import (
+    AllowPrivate,
     Anchor,
     AppName,
     AtText,
@@ -79,6 +80,7 @@ def create(
     jitter: Jitter = None,
     method: Method = None,
     header: Header = None,
+    allow_private: AllowPrivate = None,
     payload: Payload = None,
     misfire: Misfire = None,
     grace: Grace = None,
@@ -127,7 +129,7 @@ def create(
         retry=(retry_attempts, retry_initial, retry_factor, retry_maximum, retry_jitter),
     )
     with connect(url, app) as client:
-        row = client.schedules.create(id, trigger, aimed(target, method, header), **options)
+        row = client.schedules.create(id, trigger, aimed(target, method, header, allow_private), **options)
     _changed(row, "created", json)
 
 

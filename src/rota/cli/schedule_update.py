@@ -11,6 +11,7 @@ import typer
 from rota.cli.definition import TriggerOptions, aimed, policies, target_text
 from rota.cli.options import (
     TARGETS,
+    AllowPrivate,
     Anchor,
     AppName,
     AtText,
@@ -77,6 +78,7 @@ def update(
     jitter: Jitter = None,
     method: Method = None,
     header: Header = None,
+    allow_private: AllowPrivate = None,
     payload: Payload = None,
     misfire: Misfire = None,
     grace: Grace = None,
@@ -130,8 +132,8 @@ def update(
     )
     with connect(url, app) as client:
         old = client.schedules.get(id).schedule
-        if target is not None or method is not None or header is not None:
-            changes["target"] = aimed(target or old.target, method, header)
+        if not (target is None and method is None and header is None and allow_private is None):
+            changes["target"] = aimed(target or old.target, method, header, allow_private)
         trigger = wanted.change(old.trigger)
         if trigger is not None:
             changes["trigger"] = trigger

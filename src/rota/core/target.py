@@ -20,6 +20,7 @@ from rota.core.errors import InvalidError
 from rota.core.http_rules import check_headers, check_url
 from rota.core.ids import check_id
 from rota.core.limits import check_number
+from rota.core.reach import check_public
 
 _ALLOWED = (
     "a task, 'task:NAME', 'queue:NAME', 'batch:NAME', 'lambda:NAME', 'sqs:URL', 'stepfunctions:ARN', 'events:BUS', the "
@@ -60,7 +61,8 @@ class HttpTarget(msgspec.Struct, frozen=True, tag="http", tag_field="kind", omit
 
     timeout: seconds for the whole call. Status 2xx is success; 408, 425, 429 and 5xx are tried again if the retry
     policy says so; any other status is a failure that another try cannot help. allow_private: permit loopback,
-    private and link-local addresses, which are refused otherwise.
+    private and link-local addresses. They are refused otherwise: one in the URL when the target is handed over, one that
+    a name leads to when it is called.
     """
 
     url: str
@@ -177,7 +179,16 @@ _SERVICES = {"lambda": "lambda", "sqs": "sqs", "states": "stepfunctions", "event
 
 
 def parse_target(value: object) -> AnyTarget:
-    """A target from what users write: a target value, a registered task, or a text.
+    """A target from what users write: a target value, a registered task, or a text, as `read_target` takes it.
+    InvalidError also for a URL that no call would be permitted to reach."""
+    target = read_target(value)
+    if isinstance(target, HttpTarget) and not target.allow_private:
+        check_public(target.url)
+    return target
+
+
+def read_target(value: object) -> AnyTarget:
+    """A target that may yet be changed.
 
     Texts: "task:NAME", "queue:NAME", "batch:NAME", a URL, "lambda:NAME", "sqs:URL", "stepfunctions:ARN", "events:BUS",
     or the ARN of one of these four. "?asynchronous" behind a function, "?group=ID" behind a queue, "?synchronous"

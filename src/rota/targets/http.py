@@ -82,7 +82,9 @@ class HttpCall:
                 headers = {name.lower(): value for name, value in response.headers}
                 body = _read(response)
         except NotPublicError as error:
-            raise failed(f"{error}; set allow_private on the target to call it all the same", transient=False) from None
+            raise failed(
+                f"{error}; allow_private=True on the target, or --allow-private, calls it all the same", transient=False
+            ) from None
         except httpcore.TimeoutException:
             raise failed(f"no complete answer within {target.timeout:g} s") from None
         except TlsError as error:

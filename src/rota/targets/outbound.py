@@ -22,7 +22,7 @@ import socket
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, ip_address
 from queue import Empty, SimpleQueue
 from ssl import SSLContext, SSLEOFError, SSLError, SSLZeroReturnError
 from threading import Thread
@@ -30,14 +30,11 @@ from time import monotonic
 
 import httpcore
 
-Address = IPv4Address | IPv6Address
+from rota.core.reach import Address, is_public
+
 Resolve = Callable[[str], Sequence[str]]
 """The addresses of a host name, best first. Raises OSError where there are none, ValueError where it is no name."""
 
-# All global unicast comes from here; what lies outside is local, reserved or a way to write some IPv4 address.
-_GLOBAL = IPv6Network("2000::/3")
-_DOCUMENTATION = IPv6Network("3fff::/20")  # public to Python's tables before 3.13
-_NAT64 = IPv6Network("64:ff9b::/96")
 _PIECE = 4096
 
 _deadline: ContextVar[float] = ContextVar("deadline")
@@ -78,19 +75,6 @@ def _telling_tls() -> Generator[None]:
         if isinstance(cause, SSLError) and not isinstance(cause, SSLEOFError | SSLZeroReturnError):
             raise TlsError(str(cause)) from None
         raise
-
-
-def is_public(address: Address) -> bool:
-    """Whether `address` belongs to the public internet, also where it carries an IPv4 address inside."""
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is None and address in _NAT64:
-            inner = IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(inner)
-        if address not in _GLOBAL or address in _DOCUMENTATION or address.scope_id:
-            return False
-    return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
 def system_resolve(host: str) -> list[str]:
