@@ -61,6 +61,8 @@ def test_a_named_one_off_is_a_schedule(desk: Desk) -> None:
         (1_767_225_600_000, {}),
         (None, {}),
         (0, {"payload": {1, 2, object()}}),
+        (0, {"payload": {1, 2}}),
+        (0, {"payload": {1: 2}, "id": "named"}),
         (0, {"target": "nowhere"}),
         (0, {"tags": ["a"]}),
         (0, {"timeout": 0}),

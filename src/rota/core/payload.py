@@ -1,4 +1,9 @@
-"""Payloads are JSON, at most 256 KiB, and are checked and encoded once, where they enter."""
+"""Payloads are JSON, at most 256 KiB, and are checked and encoded once, where they enter.
+
+The encoder knows how to write far more than JSON can say: a set becomes a list, bytes and datetimes become text, keys
+that are numbers become text. The task would get something else than was given, so what is encoded is read back and
+must be the same. Only a tuple may come back as a list.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +17,20 @@ LIMIT = 256 * 1024
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 NULL = b"null"
+_ALLOWED = "anything that is JSON: None, True, False, finite numbers, text, and lists, tuples and dicts of these"
 
 
 def encode_payload(value: object, field: str = "payload") -> bytes:
-    """JSON of `value`; InvalidError if it has none or is over 256 KiB."""
+    """JSON of `value`; InvalidError if it has none, would come back as something else, or is over 256 KiB."""
     if value is None:
         return NULL
     try:
         text = _encoder.encode(value)
+        stranger = None if _decoder.decode(text) == value else _stranger(value)
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
-        raise InvalidError(field, value, f"anything that is JSON ({error})") from None
-    if NULL in text and not _finite(msgspec.to_builtins(value)):
-        # The encoder writes null for them, and the task would get something else than was given.
-        raise InvalidError(field, value, "anything that is JSON (NaN and infinity are not)")
+        raise InvalidError(field, value, f"{_ALLOWED} ({error})") from None
+    if stranger is not None:
+        raise InvalidError(field, value, f"{_ALLOWED} ({stranger})")
     if len(text) > LIMIT:
         raise InvalidError(
             field,
@@ -34,12 +40,27 @@ def encode_payload(value: object, field: str = "payload") -> bytes:
     return text
 
 
-def _finite(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(map(_finite, value.values()))
-    return not isinstance(value, list | tuple) or all(map(_finite, value))
+def _stranger(value: object, place: str = "") -> str | None:
+    """The first part of `value` that JSON would change, in words; None if it is only tuples."""
+    match value:
+        case dict():
+            for key, one in value.items():
+                if not isinstance(key, str):
+                    return f"the key {key!r:.40} is not text{_at(place)}"
+                if found := _stranger(one, f"{place}[{key!r:.40}]"):
+                    return found
+            return None
+        case list() | tuple():
+            return next((found for n, one in enumerate(value) if (found := _stranger(one, f"{place}[{n}]"))), None)
+        case float():
+            return None if math.isfinite(value) else f"{value} is not a number in JSON{_at(place)}"
+        case None | str() | int():
+            return None
+    return f"{type(value).__name__} is not JSON{_at(place)}"
+
+
+def _at(place: str) -> str:
+    return f", at {place}" if place else ""
 
 
 def decode_payload(text: bytes) -> object:
