@@ -90,6 +90,34 @@ def test_update_applies_with_yes_and_keeps_the_rest(rota: Command) -> None:
     assert "nothing to change" in rota("schedule", "update", "nightly", "--every", "2h")
 
 
+def test_none_takes_away_what_was_set(rota: Command) -> None:
+    options = {
+        "--anchor": "2026-01-01T00:05:00Z", "--start": "2026-01-01T00:00:00Z", "--end": "2090-01-01T00:00:00Z",
+        "--exclude": "2030-01-01", "--tag": "blue", "--header": "X-Team: a",
+    }  # fmt: skip
+    rota(
+        "schedule",
+        "create",
+        "x",
+        "https://a.example/",
+        "--every",
+        "1h",
+        *(it for pair in options.items() for it in pair),
+    )
+    for option in options:
+        rota("schedule", "update", "x", option, "none", "--yes")
+    left = rota.json("schedule", "show", "x")
+    assert left["trigger"] == {"kind": "every", "interval": "PT3600S", "explained": "Every hour."}
+    assert left["tags"] == []
+    assert "X-Team" not in rota("schedule", "show", "x")
+
+
+@pytest.mark.parametrize("option", ["--tag", "--exclude", "--header"])
+def test_none_stands_alone(rota: Command, option: str) -> None:
+    rota("schedule", "create", "x", "https://a.example/", "--every", "1h", option, "none")
+    assert '"none" alone' in rota.refused(("schedule", "update", "x", option, "2030-01-01", option, "none"))
+
+
 def test_pause_resume_trigger_delete(rota: Command) -> None:
     rota(*NIGHTLY)
     assert rota("schedule", "pause", "nightly", "--reason", "moving") == "nightly paused\n"

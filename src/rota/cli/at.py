@@ -26,9 +26,10 @@ from rota.cli.options import (
     Target,
     Timeout,
     Url,
+    instant,
     json_value,
     number_or_none,
-    time_value,
+    several,
 )
 from rota.cli.output import print_json, say
 from rota.cli.session import connect
@@ -68,13 +69,13 @@ def at(
         timeout=None if timeout is None else number_or_none("timeout", timeout),
         delivery=delivery,
         precise=precise,
-        tags=tag,
+        tags=several("tag", tag),
         description=description,
         retry=retry_policy(retry_attempts, retry_initial, retry_factor, retry_maximum, retry_jitter),
     )
     value = json_value("payload", payload)
     with connect(url, app) as client:
-        run = client.at(time_value(when), aimed(target, method, header, allow_private), value, id=id, **options)
+        run = client.at(instant("when", when), aimed(target, method, header, allow_private), value, id=id, **options)
     if json:
         print_json({"run": run})
     else:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from rota import wiring
-from rota.cli.options import json_value, number, number_or_none, time_value
+from rota.cli.options import instant, is_none, json_value, number, number_or_none, several
 from rota.core.errors import InvalidError
 from rota.core.retry import Retry
 from rota.core.target import AnyTarget, HttpTarget, read_target
@@ -64,7 +64,7 @@ class TriggerOptions(msgspec.Struct, frozen=True, kw_only=True):
             return self._make(kept | common)
         own = given(dialect=self.dialect, dst=self.dst) if isinstance(old, Cron) else {}
         if isinstance(old, Every):
-            own = given(anchor=self.anchor)
+            own = self._phase()
         self._refuse_foreign("cron" if isinstance(old, Cron) else "every" if isinstance(old, Every) else "at")
         changes = common | own
         return msgspec.structs.replace(old, **changes) if changes else None
@@ -77,9 +77,9 @@ class TriggerOptions(msgspec.Struct, frozen=True, kw_only=True):
             except TypeError:
                 raise InvalidError("cron", self.cron, "a cron expression where --dialect or --dst is given") from None
         if self.every is not None:
-            return Every(self.every, **given(anchor=self.anchor), **options)
+            return Every(self.every, **self._phase(), **options)
         assert self.at is not None
-        return At(time_value(self.at), **options)
+        return At(instant("at", self.at), **options)
 
     def _refuse_foreign(self, kind: str | None) -> None:
         for name in _CRON_ONLY:
@@ -88,17 +88,26 @@ class TriggerOptions(msgspec.Struct, frozen=True, kw_only=True):
         if self.anchor is not None and kind != "every":
             raise InvalidError("anchor", self.anchor, "only for an interval (--every)")
 
+    def _phase(self) -> dict[str, Any]:
+        return self._instants("anchor")
+
+    def _instants(self, *names: str) -> dict[str, Any]:
+        texts = {name: getattr(self, name) for name in names}
+        return {
+            name: None if is_none(text) else instant(name, text) for name, text in texts.items() if text is not None
+        }
+
     def _common(self) -> dict[str, Any]:
-        exclude: list[str] | None = self.exclude
+        exclude = several("exclude", self.exclude)
         if self.exclude_file is not None:
+            if exclude == []:
+                raise InvalidError("exclude", "none", "dates, where --exclude-file adds to them")
             exclude = [*(exclude or []), *wiring.excluded_dates(self.exclude_file)]
         return given(
             timezone=self.timezone,
-            start=self.start,
-            end=self.end,
             exclude=None if exclude is None else tuple(exclude),
             jitter=None if self.jitter is None else number("jitter", self.jitter),
-        )
+        ) | self._instants("start", "end")
 
 
 def aimed(
@@ -120,9 +129,9 @@ def aimed(
 
 
 def _headers(texts: list[str]) -> dict[str, str]:
-    """Headers from "NAME: VALUE". No value is repeated in an error: it may be secret."""
+    """Headers from "NAME: VALUE", or from "none". No value is repeated in an error: it may be secret."""
     headers: dict[str, str] = {}
-    for text in texts:
+    for text in several("header", texts) or ():
         name, colon, value = text.partition(":")
         if not colon:
             raise InvalidError("header", "…", "'NAME: VALUE', such as 'Content-Type: text/plain'")
@@ -174,7 +183,7 @@ def policies(
         overlap=overlap,
         delivery=delivery,
         precise=precise,
-        tags=tags,
+        tags=several("tag", tags),
         description=description,
     )
     if payload is not None:
@@ -183,7 +192,7 @@ def policies(
         found["max_executions"] = number_or_none("max_executions", max_executions, int)
     if timeout is not None:
         found["timeout"] = number_or_none("timeout", timeout)
-    if retry[0] is not None and retry[0].lower() == "none":
+    if retry[0] is not None and is_none(retry[0]):
         found["retry"] = None
     elif (policy := retry_policy(*retry)) is not None:
         found["retry"] = policy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -11,6 +12,7 @@ import typer
 
 from rota.cli.completion import complete_schedule
 from rota.core.errors import InvalidError
+from rota.core.ids import moment, when_ms
 
 AS_JSON = "rota.json"
 """Where the context keeps that --json was given, so that an error knows it too."""
@@ -44,7 +46,7 @@ Target = Annotated[str, typer.Argument(metavar="TARGET", help=TARGETS, show_defa
 Method = Annotated[str | None, typer.Option("--method", help="For a URL: GET, HEAD, POST, PUT, PATCH or DELETE.")]
 Header = Annotated[
     list[str] | None,
-    typer.Option("--header", metavar='"NAME: VALUE"', help="For a URL: send this header. Repeatable."),
+    typer.Option("--header", metavar='"NAME: VALUE"', help='For a URL: send this header; or "none". Repeatable.'),
 ]
 AllowPrivate = Annotated[
     bool | None,
@@ -65,13 +67,13 @@ Timezone = Annotated[str | None, typer.Option("--timezone", metavar="ZONE", help
 Dialect = Annotated[str | None, typer.Option("--dialect", help="quartz, unix or aws; guessed from the text otherwise.")]
 Dst = Annotated[str | None, typer.Option("--dst", help="Where clocks change: standard, quartz or aws.")]
 Anchor = Annotated[
-    str | None, typer.Option("--anchor", metavar="TIME", help="With --every: a time it keeps in step with.")
+    str | None, typer.Option("--anchor", metavar="TIME", help='With --every: a time it keeps in step with; or "none".')
 ]
-Start = Annotated[str | None, typer.Option("--start", metavar="TIME", help="No tick before this ISO time with offset.")]
-End = Annotated[str | None, typer.Option("--end", metavar="TIME", help="No tick after this ISO time with offset.")]
+Start = Annotated[str | None, typer.Option("--start", metavar="TIME", help='No tick before this time; or "none".')]
+End = Annotated[str | None, typer.Option("--end", metavar="TIME", help='No tick after this time; or "none".')]
 Exclude = Annotated[
     list[str] | None,
-    typer.Option("--exclude", metavar="DATE", help="A date, or range FROM/TO, to leave out. Repeatable."),
+    typer.Option("--exclude", metavar="DATE", help='A date, or range FROM/TO, to leave out; or "none". Repeatable.'),
 ]
 ExcludeFile = Annotated[
     str | None,
@@ -94,7 +96,9 @@ Precise = Annotated[
     bool | None,
     typer.Option("--precise/--no-precise", help="Start within milliseconds on AWS too.", show_default=False),
 ]
-Tag = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Repeatable.")]
+Tag = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="TAG", help='A word to find it by; or "none". Repeatable.')
+]
 Description = Annotated[str | None, typer.Option("--description", metavar="TEXT")]
 RetryAttempts = Annotated[
     str | None, typer.Option("--retry-attempts", metavar="N", help='Tries in all; "none": the task\'s own policy.')
@@ -106,7 +110,12 @@ RetryFactor = Annotated[str | None, typer.Option("--retry-factor", metavar="X", 
 RetryMaximum = Annotated[str | None, typer.Option("--retry-maximum", metavar="SECONDS", help="The longest wait.")]
 RetryJitter = Annotated[str | None, typer.Option("--retry-jitter", help="full, equal or none.")]
 
+# Fewer digits may also be a date or a year, such as 20270101, and a time long past would fire at once.
 _EPOCH = re.compile(r"\d{9,14}(\.\d+)?", re.ASCII)
+_INSTANT = (
+    "an ISO time with an offset, such as 2027-01-01T09:00:00+01:00 or 2027-01-01T08:00:00Z, or epoch seconds of at"
+    " least 9 digits"
+)
 
 
 def json_value(field: str, text: str | None) -> Any:
@@ -121,8 +130,21 @@ def json_value(field: str, text: str | None) -> Any:
 
 
 def time_value(text: str) -> str | float:
-    """ISO text as it is, epoch seconds as a number."""
+    """ISO text as it is, which may lack an offset; epoch seconds as a number."""
     return float(text) if _EPOCH.fullmatch(text) else text
+
+
+def instant(field: str, text: str) -> datetime:
+    """The moment that ISO text with an offset or epoch seconds name."""
+    if _EPOCH.fullmatch(text):
+        return moment(when_ms(field, float(text)))
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidError(field, text, _INSTANT) from None
+    if found.utcoffset() is None:
+        raise InvalidError(field, text, _INSTANT)
+    return found
 
 
 def number(field: str, text: str, kind: Callable[[str], Any] = float) -> Any:
@@ -133,6 +155,21 @@ def number(field: str, text: str, kind: Callable[[str], Any] = float) -> Any:
         raise InvalidError(field, text, "a whole number" if kind is int else "a number") from None
 
 
+def is_none(text: str) -> bool:
+    """Whether the user wrote "none", which takes a thing away."""
+    return text.lower() == "none"
+
+
+def several(field: str, texts: list[str] | None) -> list[str] | None:
+    """The values of a repeatable option: none of them for "none", which therefore stands alone; None if it was not
+    given."""
+    if texts is None or not any(map(is_none, texts)):
+        return texts
+    if len(texts) > 1:
+        raise InvalidError(field, "none", f'"none" alone, or other values: it stands for no {field}')
+    return []
+
+
 def number_or_none(field: str, text: str, kind: Callable[[str], Any] = float) -> Any:
     """The number that `text` is, or None for "none"."""
-    return None if text.lower() == "none" else number(field, text, kind)
+    return None if is_none(text) else number(field, text, kind)
