@@ -54,6 +54,27 @@ def test_bad_one_offs(rota: Command, arguments: list[str]) -> None:
     assert rota.json("run", "list") == []
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["at", "{}", "queue:q"],
+        ["schedule", "create", "x", "queue:q", "--at", "{}"],
+        ["schedule", "create", "x", "queue:q", "--every", "1h", "--anchor", "{}"],
+        ["schedule", "create", "x", "queue:q", "--every", "1h", "--start", "{}", "--end", "2100-01-01T00:00Z"],
+        ["cron", "next", "every 1h", "--after", "{}"],
+        ["run", "list", "--start", "{}"],
+    ],
+)
+def test_times(rota: Command, command: list[str]) -> None:
+    rota("db", "migrate")
+    for text in ("0", "20270101", "2027-01-01T09:00:00", "noon"):
+        said = rota.refused([text if part == "{}" else part for part in command])
+        assert "or epoch seconds of at least 9 digits" in said
+        assert "tzinfo" not in said
+    assert "milliseconds" in rota.refused(["3786912000000" if part == "{}" else part for part in command])
+    rota(*("3786912000" if part == "{}" else part for part in command))
+
+
 def test_runs(rota: Command) -> None:
     run = rota("at", NEW_YEAR, "queue:q").strip()
     assert [row["id"] for row in rota.json("run", "list", "--state", "pending", "--start", "2089-01-01T00:00Z")] == [

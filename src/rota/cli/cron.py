@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from rota.cli.definition import TriggerOptions
-from rota.cli.options import Dialect, Dst, End, Exclude, ExcludeFile, Json, Limit, Start, Timezone
+from rota.cli.options import Dialect, Dst, End, Exclude, ExcludeFile, Json, Limit, Start, Timezone, instant
 from rota.cli.output import note, print_json, say
-from rota.core.ids import moment, when_ms
+from rota.core.ids import moment
 from rota.core.triggers import AnyTrigger
 from rota.wiring import clock
 
@@ -43,8 +43,8 @@ def upcoming(
 ) -> None:
     """Print the next times at which it fires."""
     trigger = _trigger(text, timezone, dialect, dst, start, end, exclude, exclude_file)
-    since = clock().now() if after is None else when_ms("after", after)
-    times = [time.isoformat() for time in trigger.upcoming(moment(since), limit)]
+    since = moment(clock().now()) if after is None else instant("after", after)
+    times = [time.isoformat() for time in trigger.upcoming(since, limit)]
     if json:
         print_json(times)
         return

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rota.cli.options import Json, Limit, RunId, Url, time_value
+from rota.cli.options import Json, Limit, RunId, Url, instant
 from rota.cli.output import note, print_fields, print_json, print_table, say
 from rota.cli.session import connect
 from rota.cli.shapes import run_shape
@@ -36,7 +36,8 @@ def list_runs(
 ) -> None:
     """List runs, newest scheduled time first."""
     with connect(url) as client:
-        first, last = (None if text is None else time_value(text) for text in (start, end))
+        first = None if start is None else instant("start", start)
+        last = None if end is None else instant("end", end)
         records = client.runs.list(
             schedule=schedule,
             state=state,  # type: ignore[arg-type]

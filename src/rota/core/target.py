@@ -61,8 +61,8 @@ class HttpTarget(msgspec.Struct, frozen=True, tag="http", tag_field="kind", omit
 
     timeout: seconds for the whole call. Status 2xx is success; 408, 425, 429 and 5xx are tried again if the retry
     policy says so; any other status is a failure that another try cannot help. allow_private: permit loopback,
-    private and link-local addresses. They are refused otherwise: one in the URL when the target is handed over, one that
-    a name leads to when it is called.
+    private and link-local addresses. They are refused otherwise: one in the URL when the target is handed over, one
+    that a name leads to when it is called.
     """
 
     url: str
