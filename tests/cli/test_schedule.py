@@ -37,7 +37,8 @@ def test_every_option_of_create_arrives(rota: Command, tmp_path: Path) -> None:
     assert made["payload"] == {"a": [1]}
     assert (made["misfire"], made["grace"], made["overlap"], made["max_executions"]) == ("skip", 5, "allow", 7)
     assert (made["timeout"], made["tags"], made["description"]) == (30, ["blue"], "words")
-    assert made["retry"] == {"attempts": 4, "initial": 0.5, "factor": 3, "maximum": 60, "jitter": "equal"}
+    waits = {"initial": 0.5, "factor": 3, "maximum": 60, "jitter": "equal"}
+    assert made["retry"] == {"attempts": 4, **waits, "retry_on": [], "give_up_on": []}
 
 
 def test_list_filters_and_fits(rota: Command) -> None:
@@ -88,6 +89,16 @@ def test_update_applies_with_yes_and_keeps_the_rest(rota: Command) -> None:
     assert (last["max_executions"], last["retry"], last["trigger"]["kind"]) == (None, None, "every")
     assert last["trigger"]["exclude"] == ["2030-01-01"]
     assert "nothing to change" in rota("schedule", "update", "nightly", "--every", "2h")
+
+
+def test_a_retry_policy_is_shown_whole(rota: Command) -> None:
+    rota(*NIGHTLY, "--retry-attempts", "3")
+    whole = "attempts 3, initial 1 s, factor 2, maximum 3600 s, jitter full"
+    assert whole in rota("schedule", "show", "nightly")
+    shape = rota.json("schedule", "show", "nightly")["retry"]
+    assert (shape["attempts"], shape["factor"], shape["jitter"]) == (3, 2, "full")
+    plan = rota.json("schedule", "update", "nightly", "--retry-factor", "4")["plan"]
+    assert plan["fields"]["retry"] == {"before": whole, "after": whole.replace("factor 2", "factor 4")}
 
 
 def test_none_takes_away_what_was_set(rota: Command) -> None:

@@ -148,6 +148,14 @@ def target_text(target: AnyTarget) -> str:
     return f"{method}{target}{headers}{', private addresses allowed' if target.allow_private else ''}"
 
 
+def retry_text(retry: Retry) -> str:
+    """Every field of a retry policy in one line."""
+    waits = f"initial {retry.initial:g} s, factor {retry.factor:g}, maximum {retry.maximum:g} s, jitter {retry.jitter}"
+    only = f"; only after {', '.join(retry.retry_on)}" if retry.retry_on else ""
+    never = f"; never after {', '.join(retry.give_up_on)}" if retry.give_up_on else ""
+    return f"attempts {retry.attempts}, {waits}{only}{never}"
+
+
 def retry_policy(
     attempts: str | None, initial: str | None, factor: str | None, maximum: str | None, jitter: str | None
 ) -> Retry | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from rota.cli.definition import TriggerOptions, aimed, policies, target_text
+from rota.cli.definition import TriggerOptions, aimed, policies, retry_text, target_text
 from rota.cli.options import (
     AllowPrivate,
     Anchor,
@@ -296,7 +296,7 @@ def _fields(row: StoredSchedule) -> list[tuple[str, str]]:
         ("payload", schedule.payload.decode()),
         ("misfire", f"{schedule.misfire}, after a grace period of {span(round(schedule.grace * 1000))}"),
         ("overlap", schedule.overlap),
-        ("retry", "the task's" if schedule.retry is None else msgspec.json.encode(schedule.retry).decode()),
+        ("retry", "the task's" if schedule.retry is None else retry_text(schedule.retry)),
         ("timeout", "the task's" if schedule.timeout is None else f"{schedule.timeout:g} s"),
         ("delivery", schedule.delivery),
         ("precise", "yes" if schedule.precise else ""),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from rota.cli.definition import TriggerOptions, aimed, policies, target_text
+from rota.cli.definition import TriggerOptions, aimed, policies, retry_text, target_text
 from rota.cli.options import (
     TARGETS,
     AllowPrivate,
@@ -51,6 +51,7 @@ from rota.cli.session import connect
 from rota.cli.shapes import schedule_shape
 from rota.core.errors import InvalidError
 from rota.core.ids import epoch_ms
+from rota.core.retry import Retry
 from rota.core.schedule import Schedule
 from rota.core.triggers import Cron, Every
 from rota.service.phrasing import shown
@@ -200,6 +201,8 @@ def _said(schedule: Schedule, field: str) -> str:
         return ", ".join(value) or "none"
     if field == "target":
         return target_text(value)
+    if isinstance(value, Retry):
+        return retry_text(value)
     return "none" if value in (None, "") else msgspec.json.encode(value).decode().strip('"')
 
 

@@ -13,7 +13,7 @@ from rota.core.schedule import Schedule, StoredSchedule, TickRow
 from rota.ports.queues import Message
 
 Shape = dict[str, Any]
-_PLAIN = tuple(name for name in Schedule.__struct_fields__ if name not in {"trigger", "target", "payload"})
+_PLAIN = tuple(name for name in Schedule.__struct_fields__ if name not in {"trigger", "target", "payload", "retry"})
 
 
 def _time(at: int | None) -> str | None:
@@ -28,6 +28,7 @@ def schedule_shape(row: StoredSchedule) -> Shape:
         "trigger": {**msgspec.to_builtins(schedule.trigger), "explained": schedule.trigger.explain()},
         "target": str(schedule.target),
         "payload": decode_payload(schedule.payload),
+        "retry": None if schedule.retry is None else _every_field(schedule.retry),
         "status": row.status,
         "next": None if paused else _time(state.next_tick),
         "fired": state.fired,
@@ -35,6 +36,11 @@ def schedule_shape(row: StoredSchedule) -> Shape:
         "created": iso(state.created),
         "updated": iso(state.updated),
     }
+
+
+def _every_field(value: msgspec.Struct) -> Shape:
+    """Its fields, those with their defaults too, which the stored form leaves out."""
+    return {name: getattr(value, name) for name in value.__struct_fields__}
 
 
 def tick_shape(row: TickRow) -> Shape:
