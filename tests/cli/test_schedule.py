@@ -228,6 +228,8 @@ def test_a_url_is_called_by_a_method_with_headers(rota: Command) -> None:
     stock = ("schedule", "create", "stock", "https://stock.example/", "--every", "1h")
     rota(*stock, "--method", "put", "--header", "Authorization: Bearer s3cr3t", "--header", "X-Team:a:b")
     assert "PUT https://stock.example/ with Authorization, X-Team\n" in rota("schedule", "show", "stock")
+    shape = rota.json("schedule", "show", "stock")["http"]
+    assert shape == {"method": "PUT", "headers": ["Authorization", "X-Team"], "timeout": 30, "allow_private": False}
     rota("schedule", "update", "stock", "--method", "GET", "--yes")
     assert "GET https://stock.example/ with Authorization, X-Team\n" in rota("schedule", "show", "stock")
     rota("schedule", "update", "stock", "--header", "X-Team: b", "--yes")

@@ -10,6 +10,7 @@ from rota.core.ids import iso
 from rota.core.payload import decode_payload
 from rota.core.run import AttemptRow, DeadLetter, RunRecord
 from rota.core.schedule import Schedule, StoredSchedule, TickRow
+from rota.core.target import HttpTarget
 from rota.ports.queues import Message
 
 Shape = dict[str, Any]
@@ -21,12 +22,14 @@ def _time(at: int | None) -> str | None:
 
 
 def schedule_shape(row: StoredSchedule) -> Shape:
-    """A schedule with its state. trigger also says itself in words, as `explained`."""
+    """A schedule with its state. trigger also says itself in words, as `explained`; http is how a URL is called, without
+    the values of headers, which may be secret."""
     schedule, state = row.schedule, row.state
     paused = state.paused
     return {name: msgspec.to_builtins(getattr(schedule, name)) for name in _PLAIN} | {
         "trigger": {**msgspec.to_builtins(schedule.trigger), "explained": schedule.trigger.explain()},
         "target": str(schedule.target),
+        "http": _http_shape(schedule.target) if isinstance(schedule.target, HttpTarget) else None,
         "payload": decode_payload(schedule.payload),
         "retry": None if schedule.retry is None else _every_field(schedule.retry),
         "status": row.status,
@@ -35,6 +38,15 @@ def schedule_shape(row: StoredSchedule) -> Shape:
         "paused": None if paused is None else {"by": paused.by, "at": iso(paused.at), "reason": paused.reason},
         "created": iso(state.created),
         "updated": iso(state.updated),
+    }
+
+
+def _http_shape(target: HttpTarget) -> Shape:
+    return {
+        "method": target.method,
+        "headers": list(target.headers),
+        "timeout": target.timeout,
+        "allow_private": target.allow_private,
     }
 
 
