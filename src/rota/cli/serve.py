@@ -1,21 +1,15 @@
 """rota serve: the engine, in the foreground, until a signal ends it.
 
 SIGHUP reloads: if the module can still be loaded, the engine stops gracefully and this process becomes a new server. No
-tick is lost on the way: those that pass meanwhile are in the far tier, and fire late.
+tick is lost on the way: those that pass meanwhile are in the far tier, and fire late, or as their misfire policy says.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -25,12 +19,15 @@ from rota.cli.definition import given
 from rota.cli.options import Json, Url
 from rota.cli.output import log_to_stderr, note, print_json
 from rota.cli.session import load_app
+from rota.cli.signals import Signals, StoppedEarly, noted
 from rota.core.errors import InvalidError, RotaError
 from rota.service.sync import SyncReport
 from rota.wiring import DEFAULT_URL
 
-_ONE_SIGNAL = 1.0
-"""Seconds within which a second signal is the first one again: supervisors send it to the process and to its group."""
+if TYPE_CHECKING:
+    from rota.embedded.engine import Engine
+    from rota.embedded.serving import Serving
+
 _LEVELS = ("debug", "info", "warning", "error")
 
 Module = Annotated[
@@ -67,30 +64,49 @@ def serve(
     # A thread that computes keeps the timer from waking for as long as this; the default is 5 ms.
     sys.setswitchinterval(0.001)
     settings = given(workers=workers, async_limit=async_limit, durability=durability, retention=retention, grace=grace)
-    serving = wiring.engine(place, load_app(module), **settings)
-    with _signals() as signals:
-        serving.start(prune=prune)
-        report = serving.report
-        if isinstance(report, SyncReport):
-            _announce(report, place, json)
-        while not signals.first.wait(0.1) and not serving.engine.stopped.is_set():
-            if signals.reload.is_set() and _still_loads(module, signals):
+    try:
+        with noted() as signals:
+            with signals.interrupting():
+                app = load_app(module)
+            _serve(wiring.engine(place, app, **settings), signals, module, place, prune=prune, json=json)
+    except StoppedEarly:
+        note("rota: stopped")
+
+
+def _serve(serving: Serving, signals: Signals, module: str | None, place: str, *, prune: bool, json: bool) -> None:
+    serving.start(prune=prune)
+    report = serving.report
+    if isinstance(report, SyncReport):
+        _announce(report, place, json)
+    reloading = False
+    while not signals.first.wait(0.1) and not serving.engine.stopped.is_set():
+        if signals.reload.is_set():
+            signals.reload.clear()
+            reloading = _still_loads(module)
+            if reloading:
                 break
-        stopper = threading.Thread(target=serving.stop, name="rota-stop", daemon=True)
-        stopper.start()
-        while stopper.is_alive() and not signals.second.is_set():
-            stopper.join(0.1)
+    if not serving.engine.stopped.is_set():
+        _announce_end("reloading" if reloading else "stopping", serving.engine)
+    stopper = threading.Thread(target=serving.stop, name="rota-stop", daemon=True)
+    stopper.start()
+    while stopper.is_alive() and not signals.second.is_set():
+        stopper.join(0.1)
     if signals.second.is_set():
         note("rota: stopped at once; what was running is attempted again at the next start")
         raise typer.Exit(1)
     _raise_fatal(serving.engine.fatal)
-    if signals.reload.is_set() and not signals.first.is_set():
-        note("rota: reloading")
-        os.execv(sys.executable, [sys.executable, "-m", "rota", *sys.argv[1:]])  # noqa: S606 its own command again
+    if reloading and not signals.first.is_set():
+        signals.replace_process(sys.argv[1:])
     note("rota: stopped")
 
 
-def _still_loads(module: str | None, signals: _Signals) -> bool:
+def _announce_end(what: str, engine: Engine) -> None:
+    runs = engine.running
+    wait = f": waiting for {runs} {'run' if runs == 1 else 'runs'}, {engine.grace:g} s at most" if runs else ""
+    note(f"rota: {what}{wait}")
+
+
+def _still_loads(module: str | None) -> bool:
     """Whether a new process can load the module; if it cannot, says why, and the old one serves on."""
     program = "import sys; from rota.loading import load_app; load_app(sys.argv[1])"
     if module is None:
@@ -100,41 +116,7 @@ def _still_loads(module: str | None, signals: _Signals) -> bool:
     if tried.returncode:
         said = tried.stderr.strip().splitlines()
         note(f"rota: warning: not reloaded, {module} cannot be loaded: {said[-1] if said else 'no reason given'}")
-        signals.reload.clear()
     return tried.returncode == 0
-
-
-class _Signals:
-    """Whether a signal to stop came, and whether a second one did."""
-
-    def __init__(self) -> None:
-        self.first, self.second, self.reload = threading.Event(), threading.Event(), threading.Event()
-        self._first_at = 0.0
-
-    def __call__(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
-            self.reload.set()
-            return
-        now = time.monotonic()
-        if not self.first.is_set():
-            self._first_at = now
-            self.first.set()
-        elif now - self._first_at > _ONE_SIGNAL:
-            self.second.set()
-
-
-@contextmanager
-def _signals() -> Iterator[_Signals]:
-    """SIGTERM, SIGINT and SIGHUP noted instead of carried out."""
-    noted = _Signals()
-    before: dict[int, Any] = {
-        number: signal.signal(number, noted) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    }
-    try:
-        yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _announce(report: SyncReport, url: str, json: bool) -> None:

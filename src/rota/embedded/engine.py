@@ -149,6 +149,11 @@ class Engine:
             del self._inquiries[kind]
             return None
 
+    @property
+    def running(self) -> int:
+        """How many runs are going on."""
+        return len(self._pool.running)
+
     def wake(self) -> None:
         """Something was written by this process: look again."""
         self._rescan = True
