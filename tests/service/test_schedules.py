@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 from tests.service.desk import DAY, HOUR, MINUTE, SECOND, Desk
@@ -11,7 +12,7 @@ from rota.app import App, define_schedule
 from rota.core.errors import ConflictError, ExistsError, InvalidError, NeverFiresError, NotFoundError
 from rota.core.ids import iso
 from rota.core.schedule import Change
-from rota.core.triggers import At, Cron, Every
+from rota.core.triggers import AnyTrigger, At, Cron, Every
 from rota.testing import MemoryStores
 
 HOURLY = Every("1h")
@@ -93,13 +94,54 @@ def test_bad_input_names_its_field_and_stores_nothing(desk: Desk, changes: dict[
     assert desk.client.schedules.get("x") == before
 
 
-def test_a_schedule_that_never_fires_is_refused(desk: Desk) -> None:
-    with pytest.raises(NeverFiresError):
-        desk.client.schedules.create("x", Cron("0 0 0 31 2 ?"), "queue:q")
+NEVER = {
+    "impossible date": (Cron("0 0 0 31 2 ?"), {}),
+    "ended": (Every("1h", end="2025-01-01T00:00:00Z"), {}),
+    "only day excluded": (Cron("0 0 0 25 12 ? 2026", exclude=["2026-12-25"]), {}),
+    "one-off excluded": (At("2026-12-25T09:00:00Z", exclude=["2026-12-25"]), {}),
+    "window excluded": (
+        Every("1d", start="2026-02-01T00:00:00Z", end="2026-02-05T00:00:00Z", exclude=["2026-02-01/2026-02-05"]),
+        {},
+    ),
+    "all excluded": (Every("1s", exclude=["2026-01-01/9999-12-31"]), {}),
+    "all seconds excluded": (Cron("* * * * * ?", timezone="Asia/Tokyo", exclude=["2026-01-01/9999-12-31"]), {}),
+    "only in a gap": (Cron("0 30 2 28 3 ? 2027", timezone="Europe/Berlin", dst="aws"), {}),
+    "always in a gap": (Cron("0 30 2 ? 3 1L", timezone="Europe/Berlin", dst="quartz"), {}),
+    "beyond the calendar": (Every("36525d", start="9999-12-01T00:00:00Z"), {}),
+    "past and skipped": (At("2025-12-31T23:00:00Z"), {"misfire": "skip"}),
+}
+
+
+@pytest.mark.parametrize(("trigger", "policies"), NEVER.values(), ids=NEVER)
+def test_a_schedule_that_never_fires_is_refused(desk: Desk, trigger: AnyTrigger, policies: dict[str, Any]) -> None:
+    with pytest.raises(NeverFiresError, match="a trigger that fires after 2026-01-01T00:00:00Z"):
+        desk.client.schedules.create("x", trigger, "queue:q", **policies)
     desk.client.schedules.create("y", HOURLY, "queue:q")
-    with pytest.raises(NeverFiresError):
-        desk.client.schedules.update("y", trigger=Every("1h", end="2025-01-01T00:00:00Z"))
+    for change in (desk.client.schedules.preview, desk.client.schedules.update):
+        with pytest.raises(NeverFiresError):
+            change("y", trigger=trigger, **policies)
     assert [row.id for row in desk.client.schedules.list()] == ["y"]
+    app = App("shop")
+    app.schedule("z", trigger, "queue:q", **policies)
+    with pytest.raises(NeverFiresError):
+        desk.client.sync(app)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "policies"),
+    [
+        (At("2025-12-31T23:00:00Z"), {}),
+        (At("2025-12-31T23:00:00Z"), {"misfire": "earliest"}),
+        (At("2025-12-31T23:00:00Z"), {"misfire": "all", "overlap": "queue_all"}),
+        (At("2025-12-31T23:59:30Z"), {"misfire": "skip"}),
+        (At("2025-12-31T23:00:00Z"), {"misfire": "skip", "grace": 3600}),
+        (Every("1m", exclude=["2026-01-01T00:01:00Z"]), {"max_executions": 1}),
+    ],
+)
+def test_a_schedule_that_fires_once_is_not_refused(desk: Desk, trigger: AnyTrigger, policies: dict[str, Any]) -> None:
+    desk.client.schedules.create("x", trigger, "queue:q", **policies)
+    desk.pass_by(5 * MINUTE)
+    assert len(desk.fired("x")) == 1
 
 
 def test_a_task_that_the_app_lacks_is_refused() -> None:

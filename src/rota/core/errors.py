@@ -2,7 +2,7 @@
 
     RotaError
     ├── InvalidError            bad input: names the field, the value and what is allowed   (CLI exit code 2)
-    │   └── NeverFiresError     a schedule whose trigger has no tick left
+    │   └── NeverFiresError     a schedule of which no tick will fire
     ├── NotFoundError           no such schedule, run, task, batch ...
     ├── ExistsError             an id that is taken
     ├── ConflictError           the row changed under the caller, or the state does not allow the call
@@ -52,7 +52,8 @@ class InvalidError(RotaError, ValueError):
 
 
 class NeverFiresError(InvalidError):
-    """The trigger has no tick left: an impossible date, an end before the start, everything excluded."""
+    """No tick will fire: an impossible date, an end that is past, everything excluded or in a daylight gap, a one-off
+    that is past and would be skipped."""
 
 
 class NotFoundError(RotaError, LookupError):

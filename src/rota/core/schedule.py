@@ -177,12 +177,28 @@ def first_tick(trigger: AnyTrigger, now: int) -> Tick | None:
     return trigger.next_tick(epoch_ms(trigger.when) - 1 if isinstance(trigger, At) else now)
 
 
+def check_fires(schedule: Schedule, tick: Tick | None, now: int) -> Tick:
+    """`tick`, with which `schedule` is to go on; NeverFiresError if there is none, or neither it nor any after it will
+    fire."""
+    late = now - round(schedule.grace * 1000)
+    why = ""
+    if tick is not None:
+        if isinstance(schedule.trigger, At) and schedule.misfire == "skip" and tick.at < late:
+            why = f"; it is past by more than the grace period of {schedule.grace:g} s, and misfire='skip' skips it"
+        elif tick.skip is None or schedule.trigger.next_fired(tick.at) is not None:
+            return tick
+        else:
+            why = "; every tick it has is excluded or in a daylight gap"
+    raise NeverFiresError(
+        "trigger",
+        schedule.trigger.explain(),
+        f"a trigger that fires after {iso(now)}{why}",
+        schedule=schedule.id,
+    )
+
+
 def new_schedule(schedule: Schedule, now: int) -> StoredSchedule:
-    """`schedule` as it is stored when made at `now`; NeverFiresError if its trigger has no tick left."""
-    tick = first_tick(schedule.trigger, now)
-    if tick is None:
-        raise NeverFiresError(
-            "trigger", schedule.trigger.explain(), f"a trigger with a tick after {iso(now)}", schedule=schedule.id
-        )
+    """`schedule` as it is stored when made at `now`; NeverFiresError if no tick of its trigger will fire."""
+    tick = check_fires(schedule, first_tick(schedule.trigger, now), now)
     # Versions begin with the time, so that a decision about a schedule never fits another one made later under its id.
     return StoredSchedule(schedule, State(tick.at, tick.skip, version=max(1, now), created=now, updated=now))

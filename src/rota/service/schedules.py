@@ -14,11 +14,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from rota.core.errors import ConflictError, ExistsError, InvalidError, NeverFiresError, NotFoundError
+from rota.core.errors import ConflictError, ExistsError, InvalidError, NotFoundError
 from rota.core.firing import NO_RUNS, paused_row, plan
-from rota.core.ids import iso
 from rota.core.run import Run, RunKey
-from rota.core.schedule import Change, Pause, Schedule, StoredSchedule, TickRow, first_tick, new_schedule
+from rota.core.schedule import Change, Pause, Schedule, StoredSchedule, TickRow, check_fires, first_tick, new_schedule
 from rota.core.target import AnyTarget, TaskTarget
 from rota.core.triggers import At, Tick
 from rota.ports.runs import RunQuery, RunStore
@@ -186,7 +185,7 @@ def redefined(
     store: ScheduleStore, stored: StoredSchedule, definition: Schedule, rows: Sequence[TickRow], now: int
 ) -> Edit | None:
     """The edit that gives `stored` another definition; None if it has that one already. rows: ledger rows decided, not
-    yet stored. NeverFiresError if a new trigger has no tick left."""
+    yet stored. NeverFiresError if no tick of a new trigger will fire."""
     if definition == stored.schedule:
         return None
     changed, state = definition.trigger != stored.schedule.trigger, stored.state
@@ -198,10 +197,8 @@ def redefined(
         written = () if row is None else (row,)
     if changed or (tick is None and old_limit is not None and state.fired >= old_limit):
         tick = _undecided(store, definition, (*rows, *written), now)
-    if changed and tick is None:
-        raise NeverFiresError(
-            "trigger", definition.trigger.explain(), f"a trigger with a tick after {iso(now)}", schedule=definition.id
-        )
+    if changed:
+        check_fires(definition, tick, now)
     if limit is not None and state.fired >= limit:
         tick = None
     return Edit(_with_tick(StoredSchedule(definition, state), tick), written, redefined=True)

@@ -15,7 +15,7 @@ import msgspec
 
 from rota.core.errors import InvalidError
 from rota.core.triggers.exclusions import Exclusions, compiled_exclusions, normal
-from rota.core.triggers.instants import FOREVER, aware, to_datetime, to_ms
+from rota.core.triggers.instants import FOREVER, LATEST, aware, to_datetime, to_ms
 from rota.core.triggers.zones import zone, zone_info
 
 _LONGEST_JITTER = 86_400
@@ -147,6 +147,8 @@ class Trigger(
             if tick.skip is None:
                 return tick.at
             at = tick.at if exclusions is None else exclusions.end_of(tick.at)
+            if at >= self._window.last:
+                return None
 
     def latest_fired(self, after: int, until: int) -> int | None:
         """The last tick in (after, until] that is not skipped."""
@@ -164,7 +166,7 @@ class Trigger(
     def _window(self) -> _Window:
         exclusions = compiled_exclusions(self.exclude, self.timezone) if self.exclude else None
         first = -FOREVER if self.start is None else to_ms(self.start) + (self.start.microsecond % 1000 > 0)
-        return _Window(first, FOREVER if self.end is None else to_ms(self.end), exclusions)
+        return _Window(first, LATEST if self.end is None else to_ms(self.end), exclusions)
 
     def _following(self, after: int) -> Tick | None:
         raise TypeError(f"{type(self).__name__} is not a kind of trigger")

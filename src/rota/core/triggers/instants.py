@@ -14,6 +14,8 @@ FOREVER = 1 << 62
 _MS = timedelta(milliseconds=1)
 _LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 _EARLIEST = datetime(1, 1, 3, tzinfo=UTC)
+LATEST = (_LATEST - EPOCH) // _MS
+"""The last instant at which there may be a tick, in milliseconds: later ones cannot be shown as datetimes."""
 _AWARE = "give an aware datetime or ISO 8601 text with an offset, such as 2026-03-29T02:30:00+02:00"
 _ISO_DURATION = re.compile(
     r"P(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:\.\d{1,6})?)S)?)?", re.ASCII
