@@ -99,7 +99,9 @@ def test_dead_letters(rota: Command) -> None:
     assert rota("dead", "redrive", runs[0]) == f"{runs[0]} redriven\n"
     assert rota.json("run", "show", runs[0])["state"] == "pending"
     assert rota.json("dead", "purge", runs[1]) == {"purged": [runs[1]]}
-    rota.refused(["dead", "redrive"])
+    for which in ([], ["--all", runs[2]], ["--all", "--schedule", "x"]):
+        for command in ("redrive", "purge"):
+            assert rota.refused(["dead", command, *which]).endswith("; either run ids, or --schedule, or --all")
     rota.refused(["dead", "purge", runs[1]], 1)
     assert rota("dead", "redrive", "--all") == f"{runs[2]} redriven\n"
     assert rota("dead", "list") == ""

@@ -11,6 +11,7 @@ from rota.cli.output import note, print_fields, print_json, print_table, say
 from rota.cli.run import attempt_fields, schedule_zones
 from rota.cli.session import connect
 from rota.cli.shapes import dead_letter_shape
+from rota.core.errors import InvalidError
 from rota.service.phrasing import shown
 from rota.wiring import DEFAULT_URL
 
@@ -81,6 +82,7 @@ def redrive(
     ids: RunIds = None, every: Every = False, schedule: OfSchedule = None, url: Url = DEFAULT_URL, json: Json = False
 ) -> None:
     """Run them again, with the same run ids and all attempts anew."""
+    _check_which(ids, every, schedule)
     with connect(url) as client:
         done = client.dead_letters.redrive(ids or (), every=every, schedule=schedule)
     _report("redriven", done, json)
@@ -91,9 +93,17 @@ def purge(
     ids: RunIds = None, every: Every = False, schedule: OfSchedule = None, url: Url = DEFAULT_URL, json: Json = False
 ) -> None:
     """Forget them; their runs stay on record as failed."""
+    _check_which(ids, every, schedule)
     with connect(url) as client:
         done = client.dead_letters.purge(ids or (), every=every, schedule=schedule)
     _report("purged", done, json)
+
+
+def _check_which(ids: list[str] | None, every: bool, schedule: str | None) -> None:
+    named = ids or None
+    if (named is not None) + every + (schedule is not None) != 1:
+        given = [text for text in (*(ids or ()), schedule and f"--schedule {schedule}", every and "--all") if text]
+        raise InvalidError("which", " ".join(given) or None, "either run ids, or --schedule, or --all")
 
 
 def _report(word: str, ids: list[str], json: bool) -> None:

@@ -22,8 +22,8 @@ def _time(at: int | None) -> str | None:
 
 
 def schedule_shape(row: StoredSchedule) -> Shape:
-    """A schedule with its state. trigger also says itself in words, as `explained`; http is how a URL is called, without
-    the values of headers, which may be secret."""
+    """A schedule with its state. trigger also says itself in words, as `explained`; http is how a URL is called,
+    without the values of headers, which may be secret."""
     schedule, state = row.schedule, row.state
     paused = state.paused
     return {name: msgspec.to_builtins(getattr(schedule, name)) for name in _PLAIN} | {
