@@ -129,6 +129,7 @@ def test_cron(rota: Command) -> None:
     assert rota.json("cron", "explain", "30 2 * * *")["explained"] == "At 02:30, every day."
     assert rota("cron", "next", "every 1h", "--end", "2020-01-01T00:00:00Z") == ""
     assert rota.err == "never\n"
+    assert rota.refused(["cron", "next", "every 1h", "-n", "0"]).startswith("limit: 0 ")
     rota.refused(["cron", "next", "now and then"])
     rota.refused(["cron", "explain", "every 1h", "--dst", "aws"])
     assert not rota.database.exists()

@@ -9,6 +9,7 @@ import typer
 from rota.cli.definition import TriggerOptions
 from rota.cli.options import Dialect, Dst, End, Exclude, ExcludeFile, Json, Limit, Start, Timezone, instant
 from rota.cli.output import note, print_json, say
+from rota.core.errors import InvalidError
 from rota.core.ids import moment
 from rota.core.triggers import AnyTrigger
 from rota.wiring import clock
@@ -42,6 +43,8 @@ def upcoming(
     json: Json = False,
 ) -> None:
     """Print the next times at which it fires."""
+    if limit < 1:
+        raise InvalidError("limit", limit, "a whole number of at least 1")
     trigger = _trigger(text, timezone, dialect, dst, start, end, exclude, exclude_file)
     since = moment(clock().now()) if after is None else instant("after", after)
     times = [time.isoformat() for time in trigger.upcoming(since, limit)]
