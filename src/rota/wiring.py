@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rota.core.receipt import Receipt
     from rota.embedded.batch.foreground import Foreground
     from rota.embedded.batch.sampling import Plan
+    from rota.embedded.lock import Holder
     from rota.embedded.serving import Serving
     from rota.embedded.settings import Settings
     from rota.embedded.sqlite.file import SqliteFile
@@ -243,7 +244,7 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
 
 
 def foreground(url: str, app: App, **settings: Any) -> Foreground:
-    """What carries out one batch run in this process. StoreLockedError if a server has the file."""
+    """What carries out one batch run in this process. StoreLockedError if another process has the file."""
     from rota.embedded.batch.foreground import Foreground
     from rota.embedded.lock import ServerLock
     from rota.embedded.sqlite.file import SqliteFile
@@ -251,7 +252,7 @@ def foreground(url: str, app: App, **settings: Any) -> Foreground:
     from rota.system import SystemClock
 
     path, found = settings_of(url, settings)
-    lock = ServerLock(path)
+    lock = ServerLock(path, only="")
     try:
         file = SqliteFile(path, found.durability)
     except BaseException:
@@ -276,9 +277,17 @@ def foreground(url: str, app: App, **settings: Any) -> Foreground:
         clock=clock,
         calls=_calls(file, clock, http, aws, batch_call(file.batches, app.batches, around, clock, wake)),
         changed=file.database.version,
+        carry=lock.carry,
         release=release,
     )
     return made
+
+
+def holder(url: str) -> Holder | None:
+    """Which process carries out what the file of a sqlite URL holds; None if none does."""
+    from rota.embedded.lock import holder_of
+
+    return holder_of(split_url(url)[0])
 
 
 def _calls(

@@ -149,8 +149,8 @@ def test_what_is_left_to_a_server_waits(shell: Shell) -> None:
     ended = shell.json("resume", run["id"], "--app", "shop.py")
     assert (ended["state"], ended["items"]) == ("succeeded", 200)
     other = shell.json("start", "orders", "--app", "shop.py", "--detach")
-    assert "cancel" in shell.rota("cancel", other["id"])
-    assert "being cancelled" in shell.rota("resume", other["id"], code=1)
+    assert f"{other['id']} cancelled" in shell.rota("cancel", other["id"])
+    assert "is cancelled already" in shell.rota("resume", other["id"], code=1)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,13 @@ from rota.connectors.counting import CountingSink
 from rota.core.batch import BatchKey, BatchRun
 from rota.core.chunk import Chunk, Extent, Origin
 from rota.core.completion import ChunkRow, Mark, Verdict
-from rota.core.errors import StoreError
+from rota.core.errors import ConflictError, StoreError
 from rota.core.receipt import Counts, Delivered, Part
 from rota.core.tolerance import Tolerance
 from rota.embedded.batch.places import Places
 from rota.ports.batches import Which
 from rota.processing.ending import conclude
+from rota.service.batches import ask
 from rota.testing import FakeClock, MemoryStores
 from rota.testing.memory import MemoryBatchStore
 
@@ -35,6 +36,14 @@ def decided(stores: MemoryStores) -> BatchRun:
     stores.batches.decide(run.key, Verdict("succeeded"))
     [run] = stores.batches.get([run.key])
     return run
+
+
+def test_one_that_is_finishing_can_be_resumed_and_not_be_cancelled() -> None:
+    stores = MemoryStores()
+    run = decided(stores)
+    assert ask(stores.batches, run.id, "run").state == "finishing"
+    with pytest.raises(ConflictError, match="is finishing already"):
+        ask(stores.batches, run.id, "cancel")
 
 
 class UnwillingSink(CountingSink):

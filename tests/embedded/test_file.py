@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -18,7 +19,7 @@ from rota.core.errors import (
     StoreVersionError,
 )
 from rota.core.run import Run
-from rota.embedded.lock import ServerLock
+from rota.embedded.lock import ServerLock, holder_of
 from rota.embedded.sqlite.file import SqliteFile
 from rota.embedded.sqlite.migrate import APPLICATION_ID, migrations, statements
 
@@ -109,6 +110,27 @@ def test_one_server_to_a_file(tmp_path: Path) -> None:
         ServerLock(tmp_path / "rota.db")
     first.release()
     ServerLock(tmp_path / "rota.db").release()
+
+
+def test_anyone_can_tell_who_has_a_file_and_for_what(tmp_path: Path) -> None:
+    path = tmp_path / "rota.db"
+    assert holder_of(path) is None
+    server = ServerLock(path)
+    found = holder_of(path)
+    assert found is not None
+    assert (found.who.split()[:2], found.only) == (["process", str(os.getpid())], None)
+    assert found.carries("orders@1")
+    server.release()
+    assert holder_of(path) is None
+    command = ServerLock(path, only="")
+    assert holder_of(path) == (found.who, "")
+    command.carry("orders@1")
+    found = holder_of(path)
+    assert found is not None
+    assert (found.carries("orders@1"), found.carries("orders@2")) == (True, False)
+    with pytest.raises(StoreLockedError, match=r"which carries out a batch run \(orders@1\)"):
+        ServerLock(path)
+    command.release()
 
 
 def test_garbage_in_the_header_is_refused(tmp_path: Path) -> None:

@@ -1,17 +1,15 @@
 """rota batch: start batches, follow them, see what failed and run it again.
 
 A server that has the file carries batch runs out. Where none has, `start`, `resume` and `redrive` do it themselves, in
-the foreground; what Ctrl-C cuts off is continued by `resume`, or by the next server.
+the foreground (see batch_hosting); what Ctrl-C cuts off is continued by `resume`, or by the next server.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -19,15 +17,15 @@ import typer
 from rota import wiring
 from rota.app import App
 from rota.cli.batch_ahead import print_plan, print_sample, settle_topology
+from rota.cli.batch_hosting import Follower, Place, carry_out, end_cancelled
 from rota.cli.batch_shapes import amount, batch_shape, dead_shape, group_shape, size
-from rota.cli.batch_watch import FAR_LOOK, LOOK, follow
 from rota.cli.definition import given
 from rota.cli.options import Json, Limit, Url, json_value
-from rota.cli.output import log_to_stderr, note, print_fields, print_json, print_table, say
+from rota.cli.output import note, print_fields, print_json, print_table, say
 from rota.cli.session import connect, load_app
 from rota.client import Client
 from rota.core.batch import BatchRun
-from rota.core.errors import InvalidError, StoreLockedError
+from rota.core.errors import InvalidError
 from rota.service.phrasing import span
 from rota.wiring import DEFAULT_URL
 
@@ -92,7 +90,7 @@ def start(
         return
     if far:
         settle_topology(url, loaded, batch, options)
-    _carry_out(url, loaded, lambda client: client.batches.start(batch, **options), detach, json)
+    _carry_out(Place(url, app), loaded, lambda client: client.batches.start(batch, **options), detach, json)
 
 
 def _loaded(app: str | None) -> App:
@@ -102,53 +100,16 @@ def _loaded(app: str | None) -> App:
     return found
 
 
-@contextmanager
-def _hosting(url: str, app: App) -> Iterator[Any]:
-    """What carries a batch run out in this process, or None if a server has the file, or it runs on AWS."""
-    if url.startswith("aws://"):
-        yield None
-        return
-    try:
-        hosting = wiring.foreground(url, app)
-    except StoreLockedError:
-        yield None
-        return
-    try:
-        yield hosting
-    finally:
-        hosting.close()
-
-
-def _carry_out(url: str, app: App, begin: Callable[[Client], BatchRun], detach: bool, json: bool) -> None:
+def _carry_out(place: Place, app: App, begin: Callable[[Client], BatchRun], detach: bool, json: bool) -> None:
     """Begin a batch run; where no server will carry it out, do so, and show how it goes."""
     if detach:
-        with wiring.connect(url, app) as client:
-            _print_run(begin(client), json)
+        with wiring.connect(place.url, app) as client:
+            run = begin(client)
+        _print_run(run, json)
+        if not place.is_carried(run):
+            note(f"rota: {place.deserted(run)}")
         return
-    # What tasks print is no result of the command.
-    with redirect_stdout(sys.stderr), _hosting(url, app) as hosting:
-        if hosting is None:
-            with wiring.connect(url, app) as client:
-                ended = _followed(client, begin(client).id)
-        else:
-            log_to_stderr("warning")
-            run = begin(hosting.client)
-            hosting.host(run.key)
-            ended = _followed(hosting.client, run.id)
-            hosting.tell(ended)
-    _finish(ended, json)
-
-
-def _every(url: str) -> float:
-    return FAR_LOOK if url.startswith("aws://") else LOOK
-
-
-def _followed(client: Client, id: str, every: float = LOOK) -> BatchRun:
-    try:
-        return follow(client, id, wiring.clock(), every)
-    except KeyboardInterrupt:
-        note(f"rota: {id} has not ended; follow it with `rota batch watch {id}`, go on with `rota batch resume {id}`")
-        raise typer.Exit(130) from None
+    _finish(carry_out(place, app, begin), json)
 
 
 def _finish(run: BatchRun, json: bool) -> None:
@@ -269,9 +230,10 @@ def show(
 
 @group.command()
 def watch(id: BatchRunId, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Follow a batch run until it has ended. Exit code 1 unless it succeeds."""
-    with connect(url) as client:
-        _finish(_followed(client, id, _every(url)), json)
+    """Follow a batch run until it has ended. Exit code 1 unless it succeeds, or if nobody carries it out."""
+    with Follower(Place(url), None) as follower:
+        ended = follower.until_ended(follower.client.batches.get(id))
+    _finish(ended, json)
 
 
 @group.command()
@@ -288,16 +250,19 @@ def resume(
     """Go on with a batch run that was paused, or that no process carries out any more (with --app)."""
     if app is None:
         with connect(url) as client:
-            _said(client.batches.resume(id), json)
+            run = client.batches.resume(id)
+        _said(run, json)
+        Place(url).check_carried(run)
         return
-    _carry_out(url, _loaded(app), lambda client: client.batches.resume(id), detach, json)
+    _carry_out(Place(url, app), _loaded(app), lambda client: client.batches.resume(id), detach, json)
 
 
 @group.command()
 def cancel(id: BatchRunId, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """End a batch run; what is done stays done."""
     with connect(url) as client:
-        _said(client.batches.cancel(id), json)
+        run = client.batches.cancel(id)
+    _said(end_cancelled(Place(url), run), json)
 
 
 def _said(run: BatchRun, json: bool) -> None:
@@ -353,9 +318,11 @@ def redrive(
     """Attempt dead letters again, and write the next version of manifest and receipt."""
     if app is None:
         with connect(url) as client:
-            _said(_redriven(client, id, group), json)
+            run = _redriven(client, id, group)
+        _said(run, json)
+        Place(url).check_carried(run)
         return
-    _carry_out(url, _loaded(app), lambda client: _redriven(client, id, group), detach, json)
+    _carry_out(Place(url, app), _loaded(app), lambda client: _redriven(client, id, group), detach, json)
 
 
 def _redriven(client: Client, id: str, groups: list[int] | None) -> BatchRun:

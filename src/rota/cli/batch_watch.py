@@ -25,29 +25,36 @@ _LINE_EVERY = 5_000
 _RATE_OVER = 3_000
 
 
-def follow(client: Client, id: str, clock: Clock, every: float = LOOK) -> BatchRun:
-    """Show how it goes until it has ended, and answer it as it ended. every: seconds between looks. KeyboardInterrupt
-    passes through."""
+def follow(client: Client, id: str, clock: Clock, attend: Callable[[BatchRun], None], every: float = LOOK) -> BatchRun:
+    """Show how it goes until it has ended, and answer it as it ended. attend: called with each look as long as it has
+    not. every: seconds between looks. KeyboardInterrupt, and what `attend` raises, pass through."""
 
     def rest(_seconds: float) -> None:
         time.sleep(every)
 
     if sys.stderr.isatty():
-        return _on_terminal(client, id, clock, rest)
-    return follow_in_lines(client, id, clock, note, rest)
+        return _on_terminal(_Looker(client, id, clock, attend), rest)
+    return follow_in_lines(client, id, clock, note, rest, attend)
+
+
+def _nothing(_run: BatchRun) -> None:
+    pass
 
 
 class _Looker:
     """Looks at a batch run; the rate is that of the last seconds."""
 
-    def __init__(self, client: Client, id: str, clock: Clock) -> None:
+    def __init__(self, client: Client, id: str, clock: Clock, attend: Callable[[BatchRun], None]) -> None:
         self._client = client
-        self._id = id
         self._clock = clock
+        self._attend = attend
+        self.id: str = id
         self._before: list[tuple[int, int]] = []
 
     def look(self) -> tuple[BatchRun, Figures]:
-        run, now = self._client.batches.get(self._id), self._clock.now()
+        run, now = self._client.batches.get(self.id), self._clock.now()
+        if run.is_open:
+            self._attend(run)
         self._before.append((run.counts.items, now))
         while len(self._before) > 2 and now - self._before[1][1] > _RATE_OVER:
             self._before.pop(0)
@@ -85,10 +92,10 @@ def _until_over(
         sleep(LOOK)
 
 
-def _on_terminal(client: Client, id: str, clock: Clock, sleep: Callable[[float], None]) -> BatchRun:
+def _on_terminal(looker: _Looker, sleep: Callable[[float], None]) -> BatchRun:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        shown = bar.add_task(id, total=None, figures="")
+        shown = bar.add_task(looker.id, total=None, figures="")
 
         def show(run: BatchRun, figures: Figures) -> None:
             bar.update(
@@ -99,11 +106,16 @@ def _on_terminal(client: Client, id: str, clock: Clock, sleep: Callable[[float],
                 figures=_figures(figures),
             )
 
-        return _until_over(_Looker(client, id, clock).look, show, sleep)
+        return _until_over(looker.look, show, sleep)
 
 
 def follow_in_lines(
-    client: Client, id: str, clock: Clock, say: Callable[[str], None], sleep: Callable[[float], None]
+    client: Client,
+    id: str,
+    clock: Clock,
+    say: Callable[[str], None],
+    sleep: Callable[[float], None],
+    attend: Callable[[BatchRun], None] = _nothing,
 ) -> BatchRun:
     """A line every five seconds, until it has ended."""
     due = clock.now() + _LINE_EVERY
@@ -114,4 +126,4 @@ def follow_in_lines(
             due = clock.now() + _LINE_EVERY
             say(f"{run.id} {run.shown_state}: {_figures(figures)}")
 
-    return _until_over(_Looker(client, id, clock).look, show, sleep)
+    return _until_over(_Looker(client, id, clock, attend).look, show, sleep)

@@ -100,10 +100,12 @@ def find_run(store: BatchStore, id: str) -> BatchRun:
 
 
 def ask(store: BatchStore, id: str, wish: Wish) -> BatchRun:
-    """Say what is wanted of a batch run; ConflictError if it has ended."""
+    """Say what is wanted of a batch run; ConflictError if it has ended. One that is finishing goes on as it is."""
     asked = store.ask(batch_key(id), wish)
     if asked is None:
         run = find_run(store, id)
+        if wish == "run" and run.state == "finishing":
+            return run
         raise ConflictError(f"batch run {id} is {run.state} already", batch_run=id)
     if asked.wish != wish:
         raise ConflictError(f"batch run {id} is being cancelled", batch_run=id)

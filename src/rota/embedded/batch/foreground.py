@@ -35,7 +35,8 @@ class _Signal:
 
 
 class Foreground:
-    """client: on the same store. Close it when done; the batch run goes on later if it has not ended."""
+    """client: on the same store. carry: tells which batch run the file is held for. Close it when done; the batch run
+    goes on later if it has not ended."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Foreground:
         clock: Clock,
         calls: Mapping[type, TargetCall],
         changed: Callable[[], int],
+        carry: Callable[[str], None],
         release: Callable[[], None],
     ) -> None:
         self.client: Client = client
@@ -56,11 +58,13 @@ class Foreground:
         self._clock = clock
         self._calls = calls
         self._changed = changed
+        self._carry = carry
         self._release = release
         self._host: BatchHost | None = None
 
     def host(self, key: BatchKey) -> None:
-        """Begin to carry out this batch run."""
+        """Begin to carry out this batch run, and let others know that it is this one alone."""
+        self._carry(key.id)
         self._host = BatchHost(self._batches, self._clock, self._app, self._changed, only=key)
         self._host.start()
 
@@ -70,18 +74,20 @@ class Foreground:
             self._host.wake()
 
     def tell(self, run: BatchRun) -> None:
-        """Deliver the notifications of `run`, one attempt each."""
+        """Deliver the notifications of `run`, one attempt each; those to tasks that the app does not have wait for a
+        server."""
         prefix = f"{run.name}:{run.state}:{run.revision}."
         for notice in self._runs.due(self._clock.now(), _PAGE):
             if notice.scheduled == run.created and notice.schedule_id.startswith(prefix):
                 self._deliver(notice)
 
     def _deliver(self, run: Run) -> None:
-        started = self._clock.now()
+        started, target = self._clock.now(), run.spec.target
+        if isinstance(target, TaskTarget) and target.name not in self._app.tasks:
+            return
         if not self._runs.claim([Claim(run, started)])[0]:
             return
         try:
-            target = run.spec.target
             if isinstance(target, TaskTarget):
                 task: Task[..., Any] = self._app.tasks[target.name]
                 value = run_task(task, run, _Signal())

@@ -27,7 +27,8 @@ _FORGET_EVERY = 60.0
 
 
 class BatchHost:
-    """changed: answers a number that differs after another process wrote. only: host this batch run and no other.
+    """changed: answers a number that differs after another process wrote. only: host this batch run and no other, but
+    for what needs no app: to end those that are cancelled or finishing, which nobody else can do meanwhile.
     retention: seconds that batch runs which have ended are kept; None keeps them."""
 
     def __init__(
@@ -105,12 +106,19 @@ class BatchHost:
             conductor.look()
         now = time.monotonic()
         self._rested = {key: until for key, until in self._rested.items() if until > now}
-        for run in self._store.open(_PAGE):
+        for run in self._wanted():
             if len(self._conductors) >= AT_ONCE:
                 return
-            wanted = self._only is None or run.key == self._only
-            if wanted and run.key not in self._conductors and run.key not in self._rested:
+            if run.key not in self._conductors and run.key not in self._rested:
                 self._conduct(run)
+
+    def _wanted(self) -> list[BatchRun]:
+        """Batch runs to be hosted, the most urgent first."""
+        found = self._store.open(_PAGE)
+        if self._only is None:
+            return found
+        own = [run for run in self._store.get([self._only]) if run.is_open]
+        return own + [it for it in found if it.key != self._only and (it.wish == "cancel" or it.state == "finishing")]
 
     def _forget(self, before: int) -> None:
         self._forgot = time.monotonic()
