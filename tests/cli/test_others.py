@@ -155,7 +155,19 @@ def test_bad_urls(rota: Command, url: str) -> None:
 def test_a_file_that_is_no_database(rota: Command) -> None:
     rota.database.write_bytes(b"not a database, but a text that is long enough to be looked at as one" * 50)
     rota.refused(["schedule", "list"], 1)
-    rota.refused(["db", "check"], 1)
+    rota("db", "check", exit_code=1)
+    assert rota.out == f"{rota.database} is damaged or not a database: file is not a database\n"
+    assert rota.err == f"rota: error: {rota.database} has 1 problem; restore a backup\n"
+
+
+def test_a_damaged_file(rota: Command) -> None:
+    rota("db", "migrate")
+    whole = bytearray(rota.database.read_bytes())
+    whole[-8192:] = b"\xa5" * 8192
+    rota.database.write_bytes(whole)
+    rota("db", "check", exit_code=1)
+    assert "rota db check" not in rota.out + rota.err
+    assert rota.err.endswith("restore a backup\n")
 
 
 def test_bad_usage_is_2_and_help_is_0(rota: Command) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Annotated
 
@@ -20,17 +21,14 @@ group: typer.Typer = typer.Typer(name="db", help="Check, migrate and back up the
 def check(url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Check the file: SQLite's own integrity, then what rota promises of its rows."""
     path = _existing(url)
-    file = wiring.database(url)
-    try:
-        problems = file.check()
-    finally:
-        file.close()
+    problems = _problems(url, path)
     if json:
         print_json({"database": str(path), "problems": problems})
     else:
         say("\n".join(problems) if problems else f"{path} is sound")
     if problems:
-        raise StoreCorruptError(f"{path} has {len(problems)} problems", database=str(path))
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise StoreCorruptError(f"{path} has {count}; restore a backup", database=str(path))
 
 
 @group.command()
@@ -65,6 +63,19 @@ def backup(
         print_json({"database": str(path), "backup": str(to)})
     else:
         say(f"{path} copied to {to}")
+
+
+def _problems(url: str, path: Path) -> list[str]:
+    try:
+        file = wiring.database(url)
+    except StoreCorruptError as error:
+        if not isinstance(error.__cause__, sqlite3.Error):
+            raise
+        return [f"{path} is damaged or not a database: {error.__cause__}"]
+    try:
+        return file.check()
+    finally:
+        file.close()
 
 
 def _existing(url: str) -> Path:

@@ -74,7 +74,7 @@ class SqliteFile:
             try:
                 problems += [row[0] for row in self.database.read(query) if row[0] != "ok"]
             except StoreCorruptError as error:
-                problems.append(str(error))
+                problems.append(f"SQLite cannot read it: {error.__cause__}")
         return list(dict.fromkeys(problems))
 
     def backup(self, to: Path) -> None:
