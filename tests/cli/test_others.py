@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,11 @@ def test_bad_usage_is_2_and_help_is_0(rota: Command) -> None:
     assert "Usage: rota" in rota("--help")
     for group in ("schedule", "run", "queue", "dead", "cron", "db", "serve", "at"):
         assert "Usage:" in rota(group, "--help")
+
+
+def test_version(rota: Command) -> None:
+    assert rota("--version") == f"rota {version('rota')}\n"
+    assert "Runs work later" in rota("--help")
 
 
 def test_completion_knows_schedules(rota: Command) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -17,7 +18,7 @@ from rota.cli.deploy import deploy, destroy
 from rota.cli.emulator import emulator
 from rota.cli.function import group as function
 from rota.cli.options import AS_JSON
-from rota.cli.output import print_error
+from rota.cli.output import print_error, say
 from rota.cli.queue import group as queue
 from rota.cli.run import group as run
 from rota.cli.schedule import group as schedule
@@ -45,6 +46,22 @@ app: typer.Typer = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        say(f"rota {version('rota')}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)]
+
+
+@app.callback()
+def _before_every_command(version: Version = False) -> None:
+    """Options of the command itself."""
+
+
 app.command("serve")(serve)
 app.command("at")(at)
 app.command("synth")(synth)
