@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.batch import shop
 from tests.batch.running import PATIENCE, Place
 
+from rota.connectors.options import Generator, SqliteTable
 from rota.core.batch import BatchRun
 from rota.core.errors import ConflictError, InvalidError, NotFoundError, SourceError
 from rota.core.receipt import Counts
@@ -115,10 +117,22 @@ def test_a_generator_that_breaks_ends_the_batch_run(place: Place) -> None:
 
 def test_results_of_another_batch_run_are_left_alone(place: Place) -> None:
     place.run(shop.double, place.orders(20))
+    with place.client() as client:
+        with pytest.raises(ConflictError, match="already holds the results of batch run 'orders@"):
+            client.batches.start("orders")
+        assert len(client.batches.list()) == 1
+    assert len(place.results()) == 20
+
+
+def test_a_sink_that_another_batch_run_took_since_is_left_alone(place: Place) -> None:
+    place.batch(shop.double, place.orders(20))
+    with place.client() as client:
+        started = [client.batches.start("orders").id for _ in range(2)]
     with place.serve() as client:
-        again = client.batches.wait(client.batches.start("orders").id, PATIENCE)
-    assert again.state == "failed"
-    assert "already holds the results of batch run" in again.error
+        ended = [client.batches.wait(id, PATIENCE) for id in started]
+    assert sorted(run.state for run in ended) == ["failed", "succeeded"]
+    [failed] = [run for run in ended if run.state == "failed"]
+    assert "already holds the results of batch run" in failed.error
     assert len(place.results()) == 20
 
 
@@ -142,6 +156,37 @@ def test_bad_input_is_refused_before_anything_is_stored(place: Place) -> None:
         with pytest.raises(InvalidError, match="tolerated_failures"):
             client.batches.start("orders", tolerated_failures="many")
         assert client.batches.list() == []
+
+
+def needs_more(start: int, payload: object, more: int) -> Iterator[int]:
+    yield start + more
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"task": "nosuch"}, "task"),
+        ({"notify": ["task:nope"]}, "notify"),
+        ({"notify": ["batch:nope"]}, "notify"),
+        ({"sink": "/proc/results/"}, "sink"),
+        ({"sink": "/proc/results.jsonl"}, "sink"),
+        ({"sink": SqliteTable("/nowhere/results.db", "t", "id")}, "sink"),
+        ({"source": needs_more}, "source"),
+    ],
+)
+def test_what_cannot_work_is_not_accepted(place: Place, options: dict[str, Any], field: str) -> None:
+    place.batch(**{"task": shop.double, "source": place.orders(2), **options})
+    with place.client() as client:
+        for look in (client.batches.prepare, client.batches.start):
+            with pytest.raises(InvalidError, match="is not allowed") as refused:
+                look("orders")
+            assert refused.value.field == field
+        assert client.batches.list() == []
+
+
+def test_a_generator_is_a_function() -> None:
+    with pytest.raises(InvalidError, match="source: 5 is not allowed; a function"):
+        Generator(5)  # type: ignore[arg-type]
 
 
 def redriven(place: Place, run: BatchRun, groups: list[int] | None) -> BatchRun:

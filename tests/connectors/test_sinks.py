@@ -130,14 +130,17 @@ def test_a_sink_with_another_runs_results_is_left_as_it_is(tmp_path: Path, name:
     target = f"{tmp_path}/{name}"
     parts = fill(target)
     for _ in range(2):
-        with pytest.raises(ConflictError, match="already holds"):
+        with pytest.raises(ConflictError, match="already holds the results of batch run 'r1'"):
             open_sink(target).prepare("r2")
+        assert open_sink(target).holder() == "r1"
         open_sink(target).prepare("r1")
         open_sink(target).finish(parts)
     open_sink(target).discard("r2")
     with pytest.raises(ConflictError):
         open_sink(target).prepare("r2")
     open_sink(target).discard("r1")
+    open_sink(target).check()
+    assert open_sink(target).holder() is None
     assert list(tmp_path.rglob("*")) == []
     open_sink(target).prepare("r2")
 

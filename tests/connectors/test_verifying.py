@@ -105,7 +105,7 @@ def test_one_object_holds_all_results_in_order(s3: Any, tmp_path: Path, name: st
         assert (lines[0], lines[4], len(lines)) == ("id,name", "10,x", 10)
     else:
         assert [json.loads(line) for line in lines] == [row for n in range(3) for block in rows(n) for row in block]
-    with pytest.raises(ConflictError, match="already holds results"):
+    with pytest.raises(ConflictError, match="already holds the results of"):
         open_sink(f"s3://bucket/{name}").prepare("r2")
     s3.put_object(Bucket="bucket", Key=name, Body=data + b"1")
     assert verify_manifest(tmp_path) == [f"the result s3://bucket/{name} goes on behind its last part"]
@@ -145,7 +145,7 @@ def test_a_run_without_results_makes_an_empty_object(s3: Any) -> None:
 
 def test_an_object_of_somebody_else_is_left_alone(s3: Any) -> None:
     s3.put_object(Bucket="bucket", Key="all.jsonl", Body=b"mine")
-    with pytest.raises(ConflictError, match="already holds results"):
+    with pytest.raises(ConflictError, match="already holds the results of"):
         open_sink("s3://bucket/all.jsonl").prepare("r1")
     open_sink("s3://bucket/all.jsonl").discard("r1")
     assert s3.get_object(Bucket="bucket", Key="all.jsonl")["Body"].read() == b"mine"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import TypedDict, Unpack, get_args
 
 import msgspec
@@ -12,7 +12,7 @@ from rota.client.schedules import check_limit
 from rota.connectors.dead_files import read_dead_of
 from rota.connectors.open import SinkText, SourceText, open_folder
 from rota.connectors.papers import local_papers
-from rota.connectors.stored import check_stored, generator_of, sink_json, source_json
+from rota.connectors.stored import check_sink_vacant, check_stored, generator_of, sink_json, source_json
 from rota.connectors.verifying import verify_manifest
 from rota.core.batch import Batch, BatchRun, BatchState, Topology
 from rota.core.chunk import ChunkSize
@@ -45,7 +45,7 @@ class StartOptions(TypedDict, total=False):
 
 
 class Batches:
-    """Batch runs by id, BATCH@TIME. declared: the batches of the app; None where no app is known."""
+    """Batch runs by id, BATCH@TIME. declared, tasks: those of the app; None where no app is known."""
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class Batches:
         around: Surroundings,
         notify: Callable[[], None],
         sleep: Callable[[float], None],
+        tasks: Container[str] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -62,6 +63,7 @@ class Batches:
         self._around = around
         self._notify = notify
         self._sleep = sleep
+        self._tasks = tasks
 
     def start(self, name: str, **options: Unpack[StartOptions]) -> BatchRun:
         """Accept a batch run of a declared batch; an engine that serves the app carries it out. Raises InvalidError,
@@ -71,7 +73,13 @@ class Batches:
         return run
 
     def prepare(self, name: str, **options: Unpack[StartOptions]) -> BatchRun:
-        """The batch run that `start` would accept, checked and not stored."""
+        """The batch run that `start` would accept, checked and not stored. Raises what `start` does."""
+        made = self.draft(name, **options)
+        check_sink_vacant(made)
+        return made
+
+    def draft(self, name: str, **options: Unpack[StartOptions]) -> BatchRun:
+        """Likewise, whatever its sink holds: perhaps the results of this very start, asked for a second time."""
         for option in options:
             if option not in StartOptions.__annotations__:
                 raise InvalidError("start", option, "one of " + ", ".join(StartOptions.__annotations__))
@@ -84,6 +92,7 @@ class Batches:
         changes["size"] = None if chunk_items is None else ChunkSize(chunk_items)
         changes["tolerated"] = None if tolerated is None else parse_tolerance(tolerated)
         batch = msgspec.structs.replace(batch, **{key: it for key, it in changes.items() if it is not None})
+        batches.check_batch(batch, self._tasks, self._declared or ())
         made = batches.new_run(
             batch,
             source_json(batch.source),

@@ -78,7 +78,9 @@ class Client:
         self.dead_letters: DeadLetters = DeadLetters(runs_store, clock, self._notify)
         self.queues: Queues = Queues(queues_store, clock, sleep or _cannot_wait)
         declared = None if app is None else app.batches
-        self.batches: Batches = Batches(batches_store, clock, declared, around, self._notify, sleep or _cannot_wait)
+        self.batches: Batches = Batches(
+            batches_store, clock, declared, around, self._notify, sleep or _cannot_wait, self._tasks
+        )
 
     def at(
         self,

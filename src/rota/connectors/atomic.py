@@ -5,13 +5,30 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import get_ident
 from typing import BinaryIO
+
+from rota.core.errors import InvalidError
 
 MANY = 8
 """From so many files on, everything on their file system is synced at once."""
 _syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+
+
+def check_writable(field: str, directory: Path) -> None:
+    """InvalidError for `field` unless files can be made in the directory, or it can be made; nothing is left there."""
+    there = directory.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    try:
+        # Permissions do not tell: the superuser may write everywhere, but not on what is mounted read-only.
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise InvalidError(field, str(directory), f"a place that can be written is: {error.strerror}") from error
 
 
 def sync_directory(directory: Path) -> None:
@@ -71,7 +88,7 @@ def named_file(path: Path | str) -> Iterator[BinaryIO]:
     """
     # Of text, since a chunk of short items takes no longer than a few operations on paths.
     folder, slash, name = str(path).rpartition("/")
-    draft = f"{folder}{slash}.{name}.{os.getpid()}.tmp"
+    draft = f"{folder}{slash}.{name}.{os.getpid()}-{get_ident()}.tmp"
     try:
         with open(draft, "wb") as out:  # noqa: PTH123 see above
             yield out
@@ -84,7 +101,7 @@ def named_file(path: Path | str) -> Iterator[BinaryIO]:
 def create_once(path: Path, content: bytes) -> bytes:
     """Writes the file unless it exists; returns what it holds, ours or that of whoever came first."""
     if not path.exists():
-        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        draft = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.tmp")
         with draft.open("wb") as out:
             out.write(content)
             out.flush()

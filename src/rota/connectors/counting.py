@@ -18,6 +18,9 @@ class CountingSink:
     def check(self) -> None:
         """Nothing can be wrong."""
 
+    def holder(self) -> str | None:
+        return None
+
     def prepare(self, run_id: str) -> None:
         """Nothing is to be prepared."""
 

@@ -49,6 +49,9 @@ class DynamoTableSink:
     def check(self) -> None:
         self._key_types()
 
+    def holder(self) -> str | None:
+        return None
+
     def _key_types(self) -> dict[str, str]:
         """The attributes of the table's key, with DynamoDB's letters for their types."""
         if not self._keys:

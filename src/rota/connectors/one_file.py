@@ -21,8 +21,9 @@ from rota.connectors.options import OneFile
 from rota.connectors.part_files import PartDirectory
 from rota.connectors.place import BLOCK
 from rota.core.chunk import Chunk
-from rota.core.errors import ConflictError, InvalidError, StoreError
+from rota.core.errors import InvalidError, StoreError
 from rota.core.receipt import Delivered, Part
+from rota.ports.sink import check_vacant
 
 
 class OneFileSink:
@@ -41,13 +42,12 @@ class OneFileSink:
             )
         self._parts.check()
 
+    def holder(self) -> str | None:
+        owner = self._parts.owner()
+        return "" if owner is None and self._path.exists() else owner
+
     def prepare(self, run_id: str) -> None:
-        if self._path.exists() and self._parts.owner() != run_id:
-            raise ConflictError(
-                f"sink {str(self._path)!r} already holds results; choose another sink or remove the file",
-                sink=str(self._path),
-                batch_run=run_id,
-            )
+        check_vacant(str(self._path), self.holder(), run_id)
         self._parts.claim(run_id)
 
     def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int = 0) -> Part:

@@ -82,9 +82,14 @@ class Inventory(msgspec.Struct, frozen=True, tag="inventory", omit_defaults=True
 
 
 class Generator(msgspec.Struct, frozen=True):
-    """A function of no argument, or of `start`, that returns an iterable of JSON values."""
+    """A function of no argument, or of `start`, `payload` or both, that returns an iterable of JSON values.
+    InvalidError for what is no function."""
 
     make: Callable[..., Iterable[object]]
+
+    def __post_init__(self) -> None:
+        if not callable(self.make):
+            raise InvalidError("source", self.make, "a function that returns an iterable is")
 
 
 class Parts(msgspec.Struct, frozen=True, tag="parts", omit_defaults=True):

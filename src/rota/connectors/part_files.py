@@ -9,12 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from rota.connectors.atomic import create_once, named_file, sync_files
+from rota.connectors.atomic import check_writable, create_once, named_file, sync_files
 from rota.connectors.options import Parts, ResultFormat
 from rota.connectors.result_formats import Encoding, open_encoding
 from rota.core.chunk import Chunk
-from rota.core.errors import ConflictError, InvalidError
+from rota.core.errors import InvalidError
 from rota.core.receipt import Delivered, Part
+from rota.ports.sink import check_vacant
 
 MARKER = "rota-run.json"
 _COLUMNS = "columns.json"
@@ -61,6 +62,7 @@ class PartDirectory:
         """InvalidError if the directory cannot be one, or the format's library is missing."""
         if self.directory.exists() and not self.directory.is_dir():
             raise InvalidError("sink", str(self.directory), "a directory is, and this is a file")
+        check_writable("sink", self.directory)
         if self._columns is not None and len(set(self._columns)) < max(1, len(self._columns)):
             raise InvalidError("columns", self._columns, "at least one name, and each once, is")
         self.encoding()
@@ -84,13 +86,7 @@ class PartDirectory:
         if owner is None:
             marker = create_once(self.directory / MARKER, msgspec.json.encode(_Marker(run_id)))
             owner = msgspec.json.decode(marker, type=_Marker).run
-        if owner != run_id:
-            whose = f"batch run {owner!r}" if owner else "an unknown batch run"
-            raise ConflictError(
-                f"sink {str(self.directory)!r} already holds the results of {whose}; choose another or remove them",
-                sink=str(self.directory),
-                batch_run=run_id,
-            )
+        check_vacant(str(self.directory), owner, run_id)
 
     def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int) -> Part:
         """Writes the part of the chunk."""
@@ -141,6 +137,9 @@ class PartFilesSink:
 
     def check(self) -> None:
         self._parts.check()
+
+    def holder(self) -> str | None:
+        return self._parts.owner()
 
     def prepare(self, run_id: str) -> None:
         self._parts.claim(run_id)

@@ -20,8 +20,9 @@ from rota.connectors.s3 import split_uri
 from rota.connectors.s3_bucket import Bucket
 from rota.connectors.s3_parts import S3PartsSink
 from rota.core.chunk import Chunk
-from rota.core.errors import ConflictError, InvalidError
+from rota.core.errors import InvalidError
 from rota.core.receipt import Delivered, Part
+from rota.ports.sink import check_vacant
 
 PIECE = 8 * BLOCK
 """S3 demands 5 MiB of every piece but the last."""
@@ -47,13 +48,12 @@ class S3FileSink:
             raise InvalidError("sink", self._uri, "the key of one object is; a prefix that ends in / gets part files")
         self._parts.check()
 
+    def holder(self) -> str | None:
+        owner = self._parts.holder()
+        return "" if owner is None and self._bucket.exists(self._key) else owner
+
     def prepare(self, run_id: str) -> None:
-        if self._parts.owner() != run_id and self._bucket.exists(self._key):
-            raise ConflictError(
-                f"sink {self._uri!r} already holds results; choose another sink or remove the object",
-                sink=self._uri,
-                batch_run=run_id,
-            )
+        check_vacant(self._uri, self.holder(), run_id)
         self._parts.prepare(run_id)
 
     def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int = 0) -> Part:
@@ -128,7 +128,7 @@ class S3FileSink:
                 self._bucket.call("abort_multipart_upload", Key=self._key, UploadId=upload["UploadId"])
 
     def discard(self, run_id: str) -> None:
-        if self._parts.owner() == run_id:
+        if self._parts.holder() == run_id:
             self._give_up_uploads()
             self._bucket.call("delete_object", Key=self._key)
             self._parts.discard(run_id)

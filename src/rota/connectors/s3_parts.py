@@ -21,8 +21,8 @@ from rota.connectors.result_formats import Encoding, open_encoding
 from rota.connectors.s3 import split_uri
 from rota.connectors.s3_bucket import Bucket
 from rota.core.chunk import Chunk
-from rota.core.errors import ConflictError
 from rota.core.receipt import Delivered, Part
+from rota.ports.sink import check_vacant
 
 _COLUMNS = "columns.json"
 _RIVAL = "x"
@@ -74,8 +74,7 @@ class S3PartsSink:
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
-    def owner(self) -> str | None:
-        """The run whose results are there; "" if there are parts of an unknown one."""
+    def holder(self) -> str | None:
         found = self._bucket.call("list_objects_v2", Prefix=self._prefix + MARKER).get("Contents")
         if not found:
             return "" if next(iter(self._held_parts()), None) else None
@@ -83,17 +82,11 @@ class S3PartsSink:
         return msgspec.json.decode(marker, type=dict[str, str])["run"]
 
     def prepare(self, run_id: str) -> None:
-        owner = self.owner()
+        owner = self.holder()
         if owner is None:
             marker = self._bucket.create_once(self._prefix + MARKER, msgspec.json.encode({"run": run_id}))
             owner = msgspec.json.decode(marker, type=dict[str, str])["run"]
-        if owner != run_id:
-            whose = f"batch run {owner!r}" if owner else "an unknown batch run"
-            raise ConflictError(
-                f"sink {self._options.path!r} already holds the results of {whose}; choose another or remove them",
-                sink=self._options.path,
-                batch_run=run_id,
-            )
+        check_vacant(self._options.path, owner, run_id)
 
     def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int = 0) -> Part:
         name = part_name(chunk.number, revision, self._options.format)
@@ -139,7 +132,7 @@ class S3PartsSink:
         return Delivered("parts", f"s3://{self._bucket.name}/{self._prefix}")
 
     def discard(self, run_id: str) -> None:
-        if self.owner() != run_id:
+        if self.holder() != run_id:
             return
         self._delete([*self._held_parts(), self._prefix + _COLUMNS, self._prefix + MARKER])
 

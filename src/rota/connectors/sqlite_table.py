@@ -14,6 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Self
 
+from rota.connectors.atomic import check_writable
 from rota.connectors.jsonl import join_lines
 from rota.connectors.options import SqliteTable
 from rota.connectors.part_files import part_name
@@ -48,6 +49,12 @@ class SqliteTableSink:
             raise InvalidError("key", self._key, "the name of the field that tells results apart is")
         if self._path.is_dir():
             raise InvalidError("sink", str(self._path), "a database file is, and this is a directory")
+        if not self._path.absolute().parent.is_dir():
+            raise InvalidError("sink", str(self._path), "a file in a directory that exists is")
+        check_writable("sink", self._path.parent)
+
+    def holder(self) -> str | None:
+        return None
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

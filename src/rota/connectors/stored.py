@@ -13,8 +13,10 @@ import msgspec
 
 from rota.connectors.open import SinkText, SourceText, open_sink, open_source, sink_options, source_options
 from rota.connectors.options import FileSource, Generator, SinkOptions
+from rota.connectors.payload_argument import with_payload
 from rota.core.batch import BatchRun, filled
-from rota.ports.sink import Sink
+from rota.core.payload import decode_payload
+from rota.ports.sink import Sink, check_vacant
 from rota.ports.source import Source
 
 GENERATOR = "generator"
@@ -79,6 +81,13 @@ def is_text(options: dict[str, Any]) -> bool:
 def check_stored(run: BatchRun, make: Callable[..., Iterable[object]] | None = None) -> None:
     """What can be known before a batch run is accepted: InvalidError, SourceError or ConflictError for what cannot
     work."""
-    if make is None:
-        open_stored_source(filled(run.spec.source, run.id), run.place).check()
+    given = None if make is None else with_payload(make, decode_payload(run.spec.payload))
+    open_stored_source(filled(run.spec.source, run.id), run.place, given).check()
     open_stored_sink(filled(run.spec.sink, run.id)).check()
+
+
+def check_sink_vacant(run: BatchRun) -> None:
+    """ConflictError if the sink of a batch run that is to be accepted holds results already."""
+    options = filled(run.spec.sink, run.id)
+    place = str(options.get("path", options.get("table", "")))
+    check_vacant(place, open_stored_sink(options).holder(), run.id)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from rota.core.chunk import Chunk
+from rota.core.errors import ConflictError
 from rota.core.receipt import Delivered, Part
 
 
@@ -14,6 +15,7 @@ class Sink(Protocol):
 
     An implementer owes:
     - `check` raises `InvalidError` for what cannot work, and stores nothing.
+    - `holder` is the run whose results the sink holds, "" if that cannot be told, None if it takes those of any run.
     - `prepare` is called before the first chunk, again after a restart, and by every worker process before it writes,
       with the same run id. It raises `ConflictError` when the sink holds another run's results, and leaves them as
       they are.
@@ -34,6 +36,8 @@ class Sink(Protocol):
 
     def check(self) -> None: ...
 
+    def holder(self) -> str | None: ...
+
     def prepare(self, run_id: str) -> None: ...
 
     def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int = 0) -> Part: ...
@@ -47,3 +51,15 @@ class Sink(Protocol):
     def left(self) -> Delivered: ...
 
     def discard(self, run_id: str) -> None: ...
+
+
+def check_vacant(place: str, holder: str | None, run_id: str) -> None:
+    """ConflictError if the sink at `place` holds the results of another run than this."""
+    if holder is None or holder == run_id:
+        return
+    whose = f"batch run {holder!r}" if holder else "an unknown batch run"
+    raise ConflictError(
+        f"sink {place!r} already holds the results of {whose}; choose another or remove them",
+        sink=place,
+        batch_run=run_id,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,9 @@ from rota.core.batch import Batch, BatchKey, BatchRun, BatchSpec, Wish, absolute
 from rota.core.completion import FailureGroup, is_complete
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
 from rota.core.ids import parse_run_id
+from rota.core.target import BatchTarget, TaskTarget
 from rota.ports.batches import BatchStore
+from rota.service.schedules import check_task
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -37,6 +39,16 @@ def find_batch(batches: Mapping[str, Batch], name: str) -> Batch:
         hint = f"the app declares {', '.join(near)}" if near else "the app declares none"
         raise NotFoundError("batch", name, hint)
     return found
+
+
+def check_batch(batch: Batch, tasks: Container[str] | None, declared: Container[str]) -> None:
+    """InvalidError if the batch names a task or notifies one, or a batch, that the app does not have. tasks: None
+    where they are not known."""
+    check_task(TaskTarget(batch.task), tasks, "task", batch=batch.name)
+    for target in batch.notify:
+        check_task(target, tasks, "notify", batch=batch.name)
+        if isinstance(target, BatchTarget) and target.name not in declared:
+            raise InvalidError("notify", str(target), "a batch that the app declares is", batch=batch.name)
 
 
 def new_run(

@@ -39,12 +39,12 @@ class Edit(NamedTuple):
     redefined: bool = False
 
 
-def check_task(target: AnyTarget, tasks: Container[str] | None, **ids: str) -> None:
-    """InvalidError if `target` is a task that the app does not have. tasks: None where no app is known."""
+def check_task(target: AnyTarget, tasks: Container[str] | None, field: str = "target", **ids: str) -> None:
+    """InvalidError for `field` if `target` is a task that the app does not have. tasks: None where no app is known."""
     if tasks is None or not isinstance(target, TaskTarget) or target.name in tasks:
         return
     known = ", ".join(sorted(tasks)) if isinstance(tasks, Mapping) else ""
-    raise InvalidError("target", str(target), f"a task of the app, which has: {known or 'none'}", **ids)
+    raise InvalidError(field, str(target), f"a task of the app, which has: {known or 'none'}", **ids)
 
 
 def find(store: ScheduleStore, schedule_id: str) -> StoredSchedule:

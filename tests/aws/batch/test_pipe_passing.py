@@ -64,6 +64,9 @@ class Kept:
 
     def discard(self, run_id: str) -> None: ...
 
+    def holder(self) -> str | None:
+        return None
+
 
 def attempted(folder: LocalFolder, results: list[object], room: int, signature: str = "") -> tuple[str, Mark]:
     """What a processor passes on that came to these results, the failures of which are many if `signature` is long."""

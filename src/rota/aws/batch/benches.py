@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from rota.aws.batch.places import S3Places
 from rota.connectors.open import open_folder
+from rota.connectors.payload_argument import with_payload
 from rota.connectors.stored import GENERATOR, generator_of, is_text, open_stored_sink, open_stored_source
 from rota.core.batch import Batch, BatchRun, filled
 from rota.core.errors import NotFoundError
@@ -15,7 +16,6 @@ from rota.core.task import Task
 from rota.ports.sink import Sink
 from rota.ports.source import Source
 from rota.processing.calls import Calls
-from rota.processing.generators import with_payload
 
 PATIENCE = 3.0
 """Seconds that a function waits for an item's next attempt; what has to wait longer is put off."""

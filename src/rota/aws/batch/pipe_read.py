@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -62,7 +62,7 @@ class _LatePost(Post):
 
 
 class Reader:
-    """declared: the batches of the app."""
+    """declared, tasks: those of the app."""
 
     def __init__(
         self,
@@ -73,19 +73,21 @@ class Reader:
         planner: Planner,
         declared: Mapping[str, Batch],
         around: Surroundings,
+        tasks: Container[str] | None = None,
     ) -> None:
         self._ledger = ledger
         self._planner = planner
         self._store = SendingBatches(ledger, _LatePost(near, settings, clock), clock)
-        self._batches = Batches(self._store, clock, declared, around, lambda: None, time.sleep)
+        self._batches = Batches(self._store, clock, declared, around, lambda: None, time.sleep, tasks)
 
     def start(self, event: object, left: Callable[[], int]) -> dict[str, Any]:
         """Start a batch run and plan it as far as time allows; answers its id, how many chunks are planned, and whether
         that is all. left: milliseconds that the function may still take. Raises InvalidError, NotFoundError,
         SourceError and ConflictError for what cannot work, StoreError."""
         asked = _asked(event)
-        made = self._batches.prepare(asked.batch, **_options(asked))
-        [run] = self._store.accept([msgspec.structs.replace(made, cause=_cause(asked))])
+        cause = _cause(asked)
+        made = (self._batches.draft if cause else self._batches.prepare)(asked.batch, **_options(asked))
+        [run] = self._store.accept([msgspec.structs.replace(made, cause=cause)])
         try:
             # A source that was readable a moment ago and is not now is no reason to answer nothing.
             self._planner.handle(encode_batch_message(PlanMessage(run.id)), ATTEMPTS, left)

@@ -38,6 +38,9 @@ class PassingSink:
     def check(self) -> None:
         self._behind.check()
 
+    def holder(self) -> str | None:
+        return self._behind.holder()
+
     def prepare(self, run_id: str) -> None:
         self._behind.prepare(run_id)
 

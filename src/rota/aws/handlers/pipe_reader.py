@@ -23,7 +23,14 @@ def reader() -> Reader:
     it = batches()
     declared = app()
     return Reader(
-        it.ledger, it.parts.near, it.settings, it.parts.clock, it.planner(declared), declared.batches, it.around
+        it.ledger,
+        it.parts.near,
+        it.settings,
+        it.parts.clock,
+        it.planner(declared),
+        declared.batches,
+        it.around,
+        declared.tasks,
     )
 
 

@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rota.connectors.stored import GENERATOR, is_spooled, open_stored_sink, open_stored_source
+from rota.connectors.payload_argument import with_payload
+from rota.connectors.stored import GENERATOR, is_spooled, open_stored_source
 from rota.core.batch import BatchKey, BatchRun, filled
 from rota.core.chunk import Chunk
 from rota.core.completion import Frontier, Mark, Verdict, is_complete, verdict
@@ -41,7 +42,6 @@ from rota.ports.batches import BatchStore
 from rota.ports.clock import Clock
 from rota.ports.sink import Sink
 from rota.processing.ending import PAGE, conclude, rows
-from rota.processing.generators import with_payload
 
 log: logging.Logger = logging.getLogger("rota.batch")
 POLL = 0.25

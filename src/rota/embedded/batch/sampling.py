@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from rota.connectors.payload_argument import with_payload
 from rota.connectors.stored import is_spooled, open_stored_source
 from rota.core.batch import BatchRun, filled
 from rota.core.chunk import Chunk
@@ -24,7 +25,6 @@ from rota.core.task import Task
 from rota.embedded.batch.conductor import Generate, setup_of
 from rota.embedded.batch.forge import Forge
 from rota.embedded.batch.workers import Lifeline, Workers
-from rota.processing.generators import with_payload
 from rota.processing.jobs import Job, Report
 
 CHUNKS = 20
