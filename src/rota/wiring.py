@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import parse_qsl
@@ -240,7 +241,8 @@ def engine(url: str = DEFAULT_URL, app: App | None = None, **settings: Any) -> S
         made.wake()
         host.wake()
 
-    return Serving(made, host, _client(file, app, wake, around), served)
+    needs = partial(file.lacking, served.tasks, served.batches)
+    return Serving(made, host, _client(file, app, wake, around), app, needs)
 
 
 def foreground(url: str, app: App, **settings: Any) -> Foreground:

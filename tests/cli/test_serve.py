@@ -41,10 +41,17 @@ def shop(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def serving(rota: Command, shop: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "rota", "serve", shop.name, "--db", str(rota.database), "--json", *options]
+def serving(rota: Command, shop: Path | None, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A server of the module `shop`, or of none."""
+    module = [] if shop is None else [shop.name]
+    command = [sys.executable, "-m", "rota", "serve", *module, "--db", str(rota.database), "--json", *options]
     with subprocess.Popen(
-        command, cwd=shop.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+        command,
+        cwd=rota.database.parent if shop is None else shop.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
     ) as server:
         try:
             yield server

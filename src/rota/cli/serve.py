@@ -78,6 +78,9 @@ def _serve(serving: Serving, signals: Signals, module: str | None, place: str, *
     report = serving.report
     if isinstance(report, SyncReport):
         _announce(report, place, json)
+    if serving.app is not None:
+        for it in serving.lacking():
+            note(f"rota: warning: app {serving.app.name!r} lacks {it}: runs of it fail")
     reloading = False
     while not signals.first.wait(0.1) and not serving.engine.stopped.is_set():
         if signals.reload.is_set():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Container
 from pathlib import Path
 
 from rota.core.errors import InvalidError, StoreCorruptError
 from rota.embedded.sqlite.batches import SqliteBatches
 from rota.embedded.sqlite.connection import Database, Durability
 from rota.embedded.sqlite.failures import translated
+from rota.embedded.sqlite.lacking import Lacking, lacking
 from rota.embedded.sqlite.migrate import migrate, refuse_strangers
 from rota.embedded.sqlite.queues import SqliteQueues
 from rota.embedded.sqlite.rows import Specs
@@ -76,6 +78,11 @@ class SqliteFile:
             except StoreCorruptError as error:
                 problems.append(f"SQLite cannot read it: {error.__cause__}")
         return list(dict.fromkeys(problems))
+
+    def lacking(self, tasks: Container[str], batches: Container[str]) -> list[Lacking]:
+        """Every task and batch that is a target of active schedules or of runs that wait, and that is not among
+        these."""
+        return lacking(self.database, self.batches, tasks, batches)
 
     def backup(self, to: Path) -> None:
         """Copy a consistent state to `to`, which must not exist, while others go on writing."""
