@@ -179,6 +179,26 @@ def test_bad_usage_is_2_and_help_is_0(rota: Command) -> None:
         assert "Usage:" in rota(group, "--help")
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run list --limit abc --json", "--limit"),
+        ("schedule lst --json", "lst"),
+        ("nonsense --json", "nonsense"),
+        ("schedule create --json x", "TARGET"),
+        ("at --json --colour red", "--colour"),
+    ],
+)
+def test_bad_usage_is_json_where_that_was_asked_for(rota: Command, line: str, said: str) -> None:
+    rota(*line.split(), exit_code=2)
+    assert rota.out == ""
+    error = json.loads(rota.err)
+    assert said in error["error"]
+    assert (error["kind"], error["ids"]) == ("UsageError", {})
+    rota(*line.replace("--json", "-- --json").split(), exit_code=2)
+    assert not rota.err.startswith("{")
+
+
 def test_version(rota: Command) -> None:
     assert rota("--version") == f"rota {version('rota')}\n"
     assert "Runs work later" in rota("--help")

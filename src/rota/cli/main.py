@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -18,7 +20,7 @@ from rota.cli.deploy import deploy, destroy
 from rota.cli.emulator import emulator
 from rota.cli.function import group as function
 from rota.cli.options import AS_JSON
-from rota.cli.output import print_error, say
+from rota.cli.output import print_error, print_usage_error, say
 from rota.cli.queue import group as queue
 from rota.cli.run import group as run
 from rota.cli.schedule import group as schedule
@@ -28,7 +30,37 @@ from rota.core.errors import ExistsError, InvalidError, RotaError
 
 
 class _Rota(TyperGroup):
-    """Turns every error of rota's into one line and an exit code, so that no command has to."""
+    """Turns every error into words or JSON and an exit code, so that no command has to."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        given = list(sys.argv[1:] if args is None else args)
+        # What cannot be parsed leaves no context that knows of --json.
+        as_json = "--json" in (given[: given.index("--")] if "--" in given else given)
+        try:
+            ended = super().main(
+                given, prog_name, complete_var, standalone_mode and not as_json, windows_expand_args, **extra
+            )
+        except typer.TyperException as error:
+            if not standalone_mode:
+                raise
+            print_usage_error(error.format_message())
+            ended = error.exit_code
+        except typer.Abort:
+            if not standalone_mode:
+                raise
+            print_usage_error("aborted")
+            ended = 1
+        if standalone_mode:
+            sys.exit(ended)
+        return ended
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -69,6 +69,11 @@ def print_error(error: RotaError, *, as_json: bool) -> None:
     note(msgspec.json.encode(said).decode())
 
 
+def print_usage_error(message: str) -> None:
+    """One JSON object that says how the command was misused."""
+    note(msgspec.json.encode({"error": message, "kind": "UsageError", "ids": {}}).decode())
+
+
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], cut: Sequence[str] = ()) -> None:
     """Rows under headers, a line each, that fit the terminal's width. Columns named in `cut` give way first; where that
     is not enough, the last columns are left out, for half a time or half an id is worth nothing."""
