@@ -17,6 +17,7 @@ import pytest
 
 from rota import wiring
 from rota.core.batch import BatchRun
+from rota.core.ids import iso
 
 PATIENCE = 180.0
 SLOW = """
@@ -171,6 +172,19 @@ def test_what_is_cut_off_is_continued_by_what_the_command_says(desk: Desk, numbe
     assert f"rota: {run.id} has not ended; go on with `{hint}`" in err
     desk.let_go()
     assert "succeeded" in desk.said(*hint.split()[1:])
+
+
+def test_a_timeout_goes_on_while_it_is_paused_and_pause_says_so(desk: Desk) -> None:
+    slow = desk.root / "slow.py"
+    slow.write_text(slow.read_text().replace("chunk_items=10", "chunk_items=10, timeout=6"))
+    command = desk.start()
+    desk.until(desk.is_running)
+    [run] = desk.runs()
+    assert run.started is not None
+    said = desk.said("batch", "pause", run.id)
+    assert f"the timeout goes on: {run.id} fails if it has not ended 6 s after {iso(run.started)}" in said
+    told = ended(command, 1)
+    assert (told["state"], told["error"]) == ("failed", "longer than the timeout of 6 s")
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -26,6 +26,7 @@ from rota.cli.session import connect, load_app
 from rota.client import Client
 from rota.core.batch import BatchRun
 from rota.core.errors import InvalidError
+from rota.core.ids import iso
 from rota.service.phrasing import span
 from rota.wiring import DEFAULT_URL
 
@@ -238,9 +239,13 @@ def watch(id: BatchRunId, url: Url = DEFAULT_URL, json: Json = False) -> None:
 
 @group.command()
 def pause(id: BatchRunId, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Begin no further chunk until `resume`."""
+    """Begin no further chunk until `resume`. A timeout goes on meanwhile."""
     with connect(url) as client:
-        _said(client.batches.pause(id), json)
+        run = client.batches.pause(id)
+    _said(run, json)
+    if run.spec.timeout is not None:
+        begun = "its start" if run.started is None else iso(run.started)
+        note(f"rota: the timeout goes on: {id} fails if it has not ended {run.spec.timeout:g} s after {begun}")
 
 
 @group.command()

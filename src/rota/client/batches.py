@@ -147,7 +147,8 @@ class Batches:
             step = min(step * 1.2, _SLOWEST)
 
     def pause(self, id: str) -> BatchRun:
-        """Begin no further chunk until `resume`; those in hand are finished. Raises ConflictError, NotFoundError."""
+        """Begin no further chunk until `resume`; those in hand are finished, and a timeout goes on. Raises
+        ConflictError, NotFoundError."""
         return self._asked(batches.ask(self._store, id, "pause"))
 
     def resume(self, id: str) -> BatchRun:

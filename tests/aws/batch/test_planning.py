@@ -16,6 +16,7 @@ from rota.aws.batch.sizing import mean_line, sized
 from rota.connectors.files import LocalFiles
 from rota.connectors.open import open_source
 from rota.connectors.verifying import verify_manifest
+from rota.core.batch import Wish
 from rota.core.chunk import ChunkSize
 from rota.ports.source import read_all
 from rota.testing import Fuse
@@ -100,11 +101,13 @@ def test_a_count_becomes_bytes_where_objects_are_large(tmp_path: Path) -> None:
     assert sized({"type": "jsonl", "path": str(small)}, ChunkSize(3)) == ChunkSize(3)
 
 
-def test_a_timeout_ends_a_batch_run_that_waits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wish", ["run", "pause"])
+def test_a_timeout_ends_a_batch_run_that_waits_paused_or_not(tmp_path: Path, wish: Wish) -> None:
     world = World(shop(tmp_path), tmp_path)
     key = world.start("double", timeout=3.0)
     world.step()
     world.sqs.held[CHUNKS].clear()
+    world.ledger.ask(key, wish)
     run = world.until_ended(key)
     assert (run.state, run.error) == ("failed", "longer than the timeout of 3 s")
 
