@@ -7,16 +7,17 @@ import sys
 from pathlib import Path
 
 from rota.app import App
-from rota.core.errors import InvalidError, NotFoundError
+from rota.core.errors import InvalidError
 
 
 def load_app(name: str) -> App:
-    """The App of a user's module: "shop.py", "package.module", or either with ":ATTRIBUTE"."""
+    """The App of a user's module: "shop.py", "package.module", or either with ":ATTRIBUTE". InvalidError if there is
+    none, or more than one to choose from; and whatever the module raises."""
     place, _, attribute = name.partition(":")
     if place.endswith(".py"):
         path = Path(place).resolve()
         if not path.is_file():
-            raise NotFoundError("app", name, f"there is no file {place}")
+            raise InvalidError("app", name, f"a file that exists: there is no file {place}")
         sys.path.insert(0, str(path.parent))
         module = importlib.import_module(path.stem)
     else:
@@ -26,11 +27,11 @@ def load_app(name: str) -> App:
         except ModuleNotFoundError as error:
             if error.name != place.split(".")[0] and error.name != place:
                 raise
-            raise NotFoundError("app", name, f"there is no module {place}") from None
+            raise InvalidError("app", name, f"a module that can be found: there is no module {place}") from None
     if attribute:
         found = getattr(module, attribute, None)
         if not isinstance(found, App):
-            raise NotFoundError("app", name, f"{attribute} is not a rota.App")
+            raise InvalidError("app", name, f"the name of a rota.App, which {attribute} is not")
         return found
     apps = [value for value in vars(module).values() if isinstance(value, App)]
     if len(set(map(id, apps))) != 1:

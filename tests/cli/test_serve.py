@@ -161,3 +161,34 @@ def test_a_second_signal_does_not_wait(rota: Command, shop: Path) -> None:
         code, errors = end(server)
     assert code == 1
     assert "attempted again at the next start" in errors
+
+
+BROKEN = """
+def half(:
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "said"),
+    [
+        ("nofile.py", "", "there is no file"),
+        ("no_such_package.shop", "", "there is no module no_such_package.shop"),
+        ("shop.py:nothing", SHOP, "the name of a rota.App, which nothing is not"),
+        ("noapp.py", "x = 1", "a module with exactly one rota.App, not 0"),
+        ("broken.py", BROKEN, "a module without syntax errors"),
+    ],
+)
+def test_a_module_without_an_app_is_bad_usage_everywhere(
+    rota: Command, tmp_path: Path, module: str, text: str, said: str
+) -> None:
+    file = module.partition(":")[0]
+    if text:
+        (tmp_path / file).write_text(text)
+    command = [sys.executable, "-m", "rota"]
+    for arguments in (["serve", module], ["schedule", "create", "x", "task:hello", "--every", "1h", "--app", module]):
+        done = subprocess.run(
+            [*command, *arguments, "--url", rota.url], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith(f"rota: error: app: '{module}' is not allowed; ")
+        assert said in done.stderr
