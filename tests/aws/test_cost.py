@@ -9,11 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from rota.aws.dynamo.far import DynamoFar
+from rota.aws.dynamo.leases import DynamoLeases
 from rota.aws.dynamo.runs import DynamoRuns
 from rota.aws.dynamo.schedules import DynamoSchedules
 from rota.aws.dynamo.schema import create_table
 from rota.aws.dynamo.table import Table
-from rota.aws.firing_cost import _FEED_READS, _FEED_WRITES, _READS, _WRITES, Assumed, firing, standing
+from rota.aws.firing_cost import _FEED_READS, _FEED_WRITES, _READS, _SENT, _WRITES, Assumed, firing, standing
 from rota.aws.sessions import client
 from rota.cli.main import app
 from rota.testing.conformance.values import HOUR, T0, begun, change, ended, fired, one_off, recurring, stored
@@ -74,6 +75,16 @@ def test_a_tick_is_decided_and_fired_for_what_is_said(table: Table, units: Units
     assert reads + decided[1] <= _READS["tick"] + 0.5
 
 
+def test_a_long_attempt_says_that_it_lives_for_what_is_said(table: Table, units: Units) -> None:
+    leases, key, other = DynamoLeases(table), one_off("a").key, one_off("b").key
+    assert leases.until(key) == 0
+    per_run = units(lambda: leases.extend([key, other], T0))[0] / 2
+    long, short = firing("one-off", Assumed(target=25_000)), firing("one-off")
+    assert long.write_units - short.write_units == 2 * per_run
+    leases.extend([key], T0 + 1)
+    assert (leases.until(key), leases.until(other)) == (T0 + 1, T0)
+
+
 def test_a_pass_over_an_idle_shard_costs_what_is_said(table: Table, units: Units) -> None:
     far = DynamoFar(table)
     [shard, *_] = far.shards()
@@ -88,6 +99,14 @@ def test_a_pass_over_an_idle_shard_costs_what_is_said(table: Table, units: Units
     writes, reads = units(lambda: feed(T0 + 2000))
     assert writes == _FEED_WRITES
     assert reads <= _FEED_READS
+
+
+def test_a_batch_of_messages_is_received_hidden_and_deleted() -> None:
+    alone, together = firing("one-off"), firing("one-off", Assumed(together=10))
+    assert alone.queue_requests - _SENT == 3
+    assert together.queue_requests - _SENT == pytest.approx(0.3)
+    # Two more times in the 25 seconds that a slow target takes.
+    assert firing("one-off", Assumed(target=25_000)).queue_requests - _SENT == 5
 
 
 def test_a_million_plain_one_offs_cost_less_than_a_dollar() -> None:

@@ -6,14 +6,17 @@ harmless when repeated, and what is not known from the message is asked of the s
     tick     decide on the schedule, as of now, with its stored state; then attempt the run that this accepted, and hand
              over the others
     run      look it up: pending    claim it (conditional write), attempt it, settle it
-                         running    its function lives: look again when it cannot any more
-                                    it does not: ask the target what it knows, settle, go on
+                         running    its lease is not over: look again when it is
+                                    it is: ask the target what it knows, settle, go on
                          finished   nothing; but see whether a run that it released waits
 
-Deaths. Before the claim: the message comes again and finds the run pending. After it: the message comes again, at the
-earliest when the first function's time is over, and finds the run running; the attempt counts as interrupted. After the
-settlement: whatever followed from it (a retry, a run that was held, a copy of the dead letter) may not have been handed
-over, so a message that comes again looks after that too. For a tick that means the open runs of its schedule.
+Deaths. A message comes again within half a minute (see `rota.aws.receipts`). After a death before the claim it finds
+the run pending. After it, it finds the run running, and waits until its lease is over (see `rota.aws.leases`); then
+the attempt counts as interrupted. So an attempt that was cut off is repeated within some forty seconds, however long
+its function might have taken, which is also well within the five minutes for which a FIFO queue knows what was sent to
+it. After the settlement: whatever followed from it (a retry, a run that was held, a copy of the dead letter) may not
+have been handed over, so a message that comes again looks after that too. For a tick that means the open runs of its
+schedule.
 
 Retries. The next attempt is due within two seconds: it is waited for. Otherwise the store has put it into the far tier,
 and it is handed over if a feeder may have passed that time: minutes and months are the same.
@@ -33,6 +36,9 @@ from rota.aws.attempts import Perform, attempt
 from rota.aws.dead_copies import DeadCopies
 from rota.aws.handing import run_of
 from rota.aws.handover import Handover, is_active
+from rota.aws.heartbeat import Heartbeat
+from rota.aws.holding import EVERY
+from rota.aws.leases import LEASE, MARGIN, Leases
 from rota.aws.messages import TickMessage, decode_message
 from rota.aws.telemetry import Telemetry
 from rota.core.errors import ConflictError, InvalidError, RotaError
@@ -54,26 +60,26 @@ SOON_PRECISE = 2500
 LEAD = 150
 """Milliseconds ahead of its time at which a precise schedule is decided on, or a precise run claimed."""
 RETRY_SOON = 2000
-MARGIN = 10_000
-"""Milliseconds beyond a function's time until its attempt counts as interrupted: clocks differ."""
 TRIES = 8
 STUCK = 60_000
 _REMEMBERED = 10_000
 
 
 class Delivered(NamedTuple):
-    """A received message. received: how often, this time included."""
+    """A received message. received: how often, this time included. receipt: by which SQS knows this delivery."""
 
     id: str
     body: str
     received: int = 1
+    receipt: str = ""
 
 
 class Dispatcher:
     """schedules, runs: the stores themselves; the dispatcher hands over what follows. queue: the URL of the queue whose
     messages come here; a target that is another's business is passed on. perform, policy: how and how
-    often targets are tried. inquire: asks a target about an attempt that was cut off. threads: messages at the same
-    time; with 1 all happens in the caller's thread."""
+    often targets are tried. inquire: asks a target about an attempt that was cut off. leases: where long attempts say
+    that they live, each `every` seconds. threads: messages at the same time; with 1 all happens in the caller's
+    thread."""
 
     def __init__(
         self,
@@ -87,8 +93,10 @@ class Dispatcher:
         policy: PolicyOf,
         inquire: Inquiry,
         telemetry: Telemetry,
+        leases: Leases,
         dead: DeadCopies,
         threads: int = 10,
+        every: float = EVERY,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._schedules = schedules
@@ -100,8 +108,10 @@ class Dispatcher:
         self._policy = policy
         self._inquire = inquire
         self._telemetry = telemetry
+        self._leases = leases
         self._dead = dead
         self._threads = threads
+        self._every = every
         self._sleep = sleep
         self._pool: ThreadPoolExecutor | None = None
         self._looked: dict[str, int] = {}
@@ -109,7 +119,7 @@ class Dispatcher:
     def handle(self, messages: Sequence[Delivered], left: Callable[[], int]) -> list[str]:
         """Deal with these messages; answers the ids of those that must come again. left: milliseconds that this
         function may still take; at the start, that is its timeout."""
-        visit = _Visit(left, left() + MARGIN)
+        visit = _Visit(left, min(LEASE, left() + MARGIN), {})
 
         def one(message: Delivered) -> str | None:
             try:
@@ -124,12 +134,18 @@ class Dispatcher:
                 return message.id
             return None
 
-        if len(messages) < 2 or self._threads < 2:
-            answers = [one(message) for message in messages]
-        else:
-            self._pool = self._pool or ThreadPoolExecutor(self._threads, "rota-dispatch")
-            answers = list(self._pool.map(one, messages))
+        with Heartbeat(lambda _: self._stay(visit), first=self._every, every=self._every):
+            if len(messages) < 2 or self._threads < 2:
+                answers = [one(message) for message in messages]
+            else:
+                self._pool = self._pool or ThreadPoolExecutor(self._threads, "rota-dispatch")
+                answers = list(self._pool.map(one, messages))
         return [answer for answer in answers if answer is not None]
+
+    def _stay(self, visit: _Visit) -> None:
+        """Say of the runs in hand that this lives."""
+        if keys := list(visit.claimed):
+            self._leases.extend(keys, self._clock.now() + visit.lease)
 
     def _take(self, delivered: Delivered, visit: _Visit) -> None:
         message = decode_message(delivered.body)
@@ -229,6 +245,8 @@ class Dispatcher:
         elif record.state == "running":
             assert record.started is not None
             over = record.started + visit.lease
+            if over <= now:
+                over = self._leases.until(run.key)
             if over > now:
                 self._handover.runs([replace(run, due=over)], now, direct=False)
             else:
@@ -265,18 +283,25 @@ class Dispatcher:
             if not self._runs.claim([Claim(run, started)])[0]:
                 log.info("%s is claimed by another, or cancelled", run.id)
                 return
-            self._wait_until(run.due)
-            key = run.key
-            result = attempt(
-                run,
-                self._perform,
-                self._clock,
-                timeout=self._policy(run).timeout,
-                left=visit.left,
-                asked=lambda key=key: self._is_asked(key),  # type: ignore[misc]
-            )
-            self._telemetry.fired(run, result)
-            following = self._conclude(run, result, visit)
+            visit.claimed[run.key] = None
+            try:
+                following = self._attempt(run, visit)
+            finally:
+                del visit.claimed[run.key]
+
+    def _attempt(self, run: Run, visit: _Visit) -> Run | None:
+        """Attempt a run that is claimed, and settle it; answers it if its next attempt is soon."""
+        self._wait_until(run.due)
+        result = attempt(
+            run,
+            self._perform,
+            self._clock,
+            timeout=self._policy(run).timeout,
+            left=visit.left,
+            asked=lambda: self._is_asked(run.key),
+        )
+        self._telemetry.fired(run, result)
+        return self._conclude(run, result, visit)
 
     def _is_asked(self, key: RunKey) -> bool:
         """Whether a run that is being attempted was asked to stop."""
@@ -310,10 +335,12 @@ class Dispatcher:
 
 
 class _Visit(NamedTuple):
-    """One invocation. left: milliseconds it may still take. lease: how long any invocation may take, at the most."""
+    """One invocation. left: milliseconds it may still take. lease: milliseconds that a claim is good for. claimed: the
+    runs that it is attempting."""
 
     left: Callable[[], int]
     lease: int
+    claimed: dict[RunKey, None]
 
 
 def _is_due(stored: StoredSchedule, until: int) -> bool:

@@ -3,6 +3,9 @@
 The requests of each kind are counted by `tests/aws/test_cost.py` as the emulator carries them out, so the tables here
 cannot drift from the code. What AWS does by itself (polling, log lines, sampled traces) is from its documentation.
 
+A batch of messages is received, hidden, and deleted: three requests. Each ten seconds that its targets take, it is
+hidden once more, and its runs say that they live.
+
 How many messages come together decides much: a dispatcher takes up to ten at once, but a million firings spread over a
 month come one by one. Sizes: payloads of up to some 500 bytes, so that a run is one write unit.
 """
@@ -12,6 +15,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from rota.aws.bill import Usage
+from rota.aws.holding import beats
 from rota.aws.stack.functions import FUNCTIONS
 from rota.core.target import AnyTarget, QueueTarget, SqsTarget
 
@@ -69,8 +73,10 @@ def firing(kind: Kind, assumed: Assumed | None = None) -> Usage:
     share = 1 / assumed.together
     # A batch of messages is handled by threads, so waiting for targets overlaps.
     seconds = (_MILLISECONDS + assumed.target * share) / 1000
+    hidden = beats(seconds / share, patience=0)
     return stored + Usage(
-        queue_requests=2 * share,
+        write_units=hidden - 1,
+        queue_requests=(2 + hidden) * share,
         invocations=share,
         gb_seconds=seconds * assumed.memory / 1024,
         log_gb=_LOG_BYTES * share / 1e9,

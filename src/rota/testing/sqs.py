@@ -1,8 +1,9 @@
 """SQS in memory, on a clock that a test moves: what a boto3 client of it answers, as far as rota calls it.
 
 It keeps the rules that a wrong caller would break: ten messages and 1 MiB a batch, 900 seconds of delay, ten
-attributes, no delay for a single message of a FIFO queue. Standard queues promise little, and a test may want the
-worst: `shuffle` reorders what is received, and `twice` delivers messages twice.
+attributes, no delay for a single message of a FIFO queue, which takes the same one again after five minutes. Standard
+queues promise little, and a test may want the worst: `shuffle` reorders what is received, and `twice` delivers messages
+twice.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from rota.testing.clock import FakeClock
 
 MakeError = Callable[[str, str, int, str], Exception]
 """code, message, HTTP status, action -> what a call raises: such as a botocore ClientError."""
+
+DEDUPLICATED = 300_000
+"""Milliseconds for which a FIFO queue knows what was sent to it."""
 
 
 @dataclass
@@ -53,7 +57,7 @@ class FakeSqs:
         self.partial: Callable[[str], bool] | None = partial
         self._error = make_error
         self._numbers = itertools.count(1)
-        self._deduplicated: set[tuple[str, str]] = set()
+        self._deduplicated: dict[tuple[str, str], int] = {}
 
     def send_message_batch(self, *, QueueUrl: str, Entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: N803
         self._begin("SendMessageBatch")
@@ -108,6 +112,22 @@ class FakeSqs:
             answer["Successful" if gone else "Failed"].append({"Id": entry["Id"]})
         return answer
 
+    def change_message_visibility_batch(
+        self,
+        *,
+        QueueUrl: str,  # noqa: N803
+        Entries: Sequence[Mapping[str, Any]],  # noqa: N803
+    ) -> dict[str, Any]:
+        self._begin("ChangeMessageVisibilityBatch")
+        queue, now = self._queue(QueueUrl, "ChangeMessageVisibilityBatch"), self.clock.now()
+        answer: dict[str, Any] = {"Successful": [], "Failed": []}
+        for entry in Entries:
+            mine = [held for held in queue if held.receipt and held.receipt == entry["ReceiptHandle"]]
+            for held in mine:
+                held.visible = now + 1000 * entry["VisibilityTimeout"]
+            answer["Successful" if mine else "Failed"].append({"Id": entry["Id"]})
+        return answer
+
     def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: Sequence[str]) -> dict[str, Any]:  # noqa: N803
         self._begin("GetQueueAttributes")
         waiting = str(len(self._queue(QueueUrl, "GetQueueAttributes")))
@@ -123,6 +143,7 @@ class FakeSqs:
         found = sorted((held for held in self.held[queue] if held.visible <= now), key=lambda held: held.visible)
         for held in found:
             held.visible, held.received = now + visibility, held.received + 1
+            held.receipt = f"{held.id}.{held.received}"
         if rng is not None:
             found += [held for held in found if rng.random() < 0.2]
             rng.shuffle(found)
@@ -176,10 +197,11 @@ class FakeSqs:
             entry.get("MessageGroupId"),
         )
         dedup = entry.get("MessageDeduplicationId")
-        if dedup is None or (url, dedup) not in self._deduplicated:
+        if dedup is None:
             queue.append(held)
-        if dedup is not None:
-            self._deduplicated.add((url, dedup))
+        elif self._deduplicated.get((url, dedup), now - DEDUPLICATED) <= now - DEDUPLICATED:
+            queue.append(held)
+            self._deduplicated[url, dedup] = now
         return held
 
     def _receive(self, held: Held, visibility: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tests.aws.batch.test_engine import shop
 from tests.aws.batch.world import CHUNKS, LEFT, World, client_error
 
 from rota.aws.batch.deliveries import Deliveries
-from rota.aws.batch.heartbeat import HELD
+from rota.aws.holding import HELD
 from rota.aws.batch.messages import FinishMessage, UnreadableError, decode_batch_message, encode_batch_message
 from rota.aws.batch.pipe_messages import chunk_message
 from rota.aws.batch.processor import Visit

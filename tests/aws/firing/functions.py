@@ -97,7 +97,13 @@ class Functions:
         if not rows:
             return 0
         records = [
-            {"messageId": row["MessageId"], "body": row["Body"], "attributes": row["Attributes"]} for row in rows
+            {
+                "messageId": row["MessageId"],
+                "receiptHandle": row["ReceiptHandle"],
+                "body": row["Body"],
+                "attributes": row["Attributes"],
+            }
+            for row in rows
         ]
         handler = worker.handler if queue == "WorkerQueue" else dispatcher.handler
         answer = handler({"Records": records}, Invocation())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from botocore.exceptions import ClientError
 
@@ -14,13 +16,15 @@ from rota.aws.dispatcher import Delivered, Dispatcher
 from rota.aws.feeder import Fed, Feeder
 from rota.aws.handing import HandingRuns, HandingSchedules
 from rota.aws.handover import Handover
+from rota.aws.holding import EVERY
 from rota.aws.near import NearTier
+from rota.aws.receipts import Receipts
 from rota.aws.settings import StackSettings
 from rota.aws.telemetry import Telemetry
 from rota.client import Client
 from rota.core.errors import TargetError
 from rota.core.outcome import Result
-from rota.core.run import Run
+from rota.core.run import Run, RunKey
 from rota.core.target import HttpTarget, SqsTarget
 from rota.ports.clock import Clock
 from rota.service.work import no_task_policy
@@ -32,9 +36,10 @@ from rota.testing.sqs import FakeSqs
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
 BASE = "https://sqs.us-east-1.amazonaws.com/123456789012"
 DISPATCH, WORKER, DEAD, DATA = (f"{BASE}/shop-{name}" for name in ("dispatch", "worker", "dead", "data"))
+ORDERS = f"{BASE}/orders.fifo"
 FUNCTION = 60_000
 """Milliseconds that a function may take."""
-VISIBILITY = 90_000
+VISIBILITY = 6 * FUNCTION
 HOOK = "https://shop.example/hook"
 SETTINGS = StackSettings(
     stack="shop",
@@ -64,6 +69,21 @@ class Skewed:
         return self._clock.now() + self._by
 
 
+class MemoryLeases:
+    """Leases in memory. extended: something was."""
+
+    def __init__(self) -> None:
+        self.kept: dict[RunKey, int] = {}
+        self.extended = threading.Event()
+
+    def extend(self, keys: Sequence[RunKey], until: int) -> None:
+        self.kept |= dict.fromkeys(keys, until)
+        self.extended.set()
+
+    def until(self, key: RunKey) -> int:
+        return self.kept.get(key, 0)
+
+
 class Measured:
     """A sink of figures."""
 
@@ -88,10 +108,11 @@ class Stack:
         self.clock = FakeClock()
         self.stores = MemoryStores()
         self.far = MemoryFarTier(self.stores.state, shards)
-        self.sqs = FakeSqs(self.clock, (DISPATCH, WORKER, DEAD, DATA), client_error)
+        self.sqs = FakeSqs(self.clock, (DISPATCH, WORKER, DEAD, DATA, ORDERS), client_error)
         self.attempts: list[tuple[str, int]] = []
         self.fail: Callable[[Run], bool] = lambda _: False
         self.known: Callable[[Run], Result | None] = lambda _: None
+        self.leases = MemoryLeases()
         self.measured = Measured()
         self.skew, self.feeder_skew = skew, feeder_skew
         self.feeding = True
@@ -139,7 +160,9 @@ class Stack:
     def feed(self, fuse: Fuse | None = None, *, holder: str = "feeder") -> Fed:
         return self.feeder(fuse, holder=holder).feed(lambda: FUNCTION)
 
-    def dispatcher(self, queue: str = DISPATCH, fuse: Fuse | None = None, perform: Perform | None = None) -> Dispatcher:
+    def dispatcher(
+        self, queue: str = DISPATCH, fuse: Fuse | None = None, perform: Perform | None = None, every: float = EVERY
+    ) -> Dispatcher:
         clock, used = Skewed(self.clock, self.skew), fuse or Fuse()
         handover = self.handover(clock, fuse)
         return Dispatcher(
@@ -152,8 +175,10 @@ class Stack:
             policy=no_task_policy,
             inquire=self.known,
             telemetry=Telemetry(self.measured),
+            leases=used.wrap(self.leases),
             dead=DeadCopies(self.stores.runs, handover.near, DEAD),
             threads=1,
+            every=every,
             sleep=lambda seconds: void(self.clock.advance(round(seconds * 1000))),
         )
 
@@ -172,8 +197,12 @@ class Stack:
         due = self.sqs.due(queue, visibility=VISIBILITY, rng=self.rng if self.worst else None)
         for start in range(0, len(due), 10):
             batch = due[start : start + 10]
-            delivered = [Delivered(held.id, held.body, held.received) for held in batch]
+            delivered = [Delivered(held.id, held.body, held.received, held.receipt) for held in batch]
+            receipts = Receipts(self.sqs, queue, delivered, FUNCTION // 1000)
+            with suppress(ClientError):
+                receipts.hide()
             again = set(self.dispatcher(queue, fuse).handle(delivered, lambda: FUNCTION))
+            receipts.put_back(again)
             for held in batch:
                 if held.id not in again:
                     self.sqs.delete(queue, held)

@@ -9,6 +9,7 @@
     I#{bucket}                          {id}                            ids of schedules, in order
     L#{id}                              {time}                          tick ledger of a schedule, and which runs it had
     A#{id}@{scheduled}                  {started}#{attempt}             attempts that failed
+    E#{id}@{scheduled}                  E                               until when a long attempt is known to live
     X#{bucket}                          {time, falling}#{id}            dead letters, newest first
     B#{token}                           B                               a payload or value too large to be moved about
     W#{id}                              {version}#{page}                what is left to do of a large change
@@ -150,6 +151,10 @@ def attempts_partition(key: RunKey) -> str:
 
 def attempt_sort(started: int, attempt: int) -> str:
     return f"{time_text(started)}#{attempt:05d}"
+
+
+def lease_key(key: RunKey) -> Key:
+    return Key(f"E#{key.schedule_id}@{time_text(key.scheduled)}", "E")
 
 
 def dead_key(key: RunKey) -> Key:

@@ -9,8 +9,9 @@ from typing import Any
 from rota.aws.attempts import performing
 from rota.aws.dead_copies import DeadCopies
 from rota.aws.dispatcher import Dispatcher
-from rota.aws.handlers.receiving import answer, delivered
-from rota.aws.handlers.setting import Context, began, figures, parts, starting
+from rota.aws.dynamo.leases import DynamoLeases
+from rota.aws.handlers.firing import dealt
+from rota.aws.handlers.setting import Context, figures, parts, starting
 from rota.aws.queues import SqsQueues
 from rota.aws.telemetry import Telemetry
 from rota.core.outcome import Result
@@ -55,16 +56,14 @@ def dispatcher() -> Dispatcher:
         policy=no_task_policy,
         inquire=inquire,
         telemetry=Telemetry(figures()),
+        leases=DynamoLeases(built.table),
         dead=DeadCopies(built.runs, built.near, built.settings.dead_queue),
     )
 
 
 def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Deal with the messages of an SQS event; answers those that must come again."""
-    began(context)
-    again = dispatcher().handle(delivered(event), context.get_remaining_time_in_millis)
-    figures().flush()
-    return answer(again)
+    return dealt(event, context, parts().settings.dispatch_queue, dispatcher())
 
 
 if starting():

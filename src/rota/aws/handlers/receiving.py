@@ -11,7 +11,12 @@ from rota.aws.dispatcher import Delivered
 def delivered(event: dict[str, Any]) -> list[Delivered]:
     """The messages of an event."""
     return [
-        Delivered(row["messageId"], row["body"], int(row.get("attributes", {}).get("ApproximateReceiveCount", 1)))
+        Delivered(
+            row["messageId"],
+            row["body"],
+            int(row.get("attributes", {}).get("ApproximateReceiveCount", 1)),
+            row.get("receiptHandle", ""),
+        )
         for row in event.get("Records", ())
     ]
 

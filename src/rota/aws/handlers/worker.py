@@ -11,8 +11,9 @@ from rota.aws.apps import load_app
 from rota.aws.attempts import Perform, Signal
 from rota.aws.dead_copies import DeadCopies
 from rota.aws.dispatcher import Dispatcher
-from rota.aws.handlers.receiving import answer, delivered
-from rota.aws.handlers.setting import Context, began, figures, parts, starting
+from rota.aws.dynamo.leases import DynamoLeases
+from rota.aws.handlers.firing import dealt
+from rota.aws.handlers.setting import Context, figures, parts, starting
 from rota.aws.tasks import performing_tasks, task_policy
 from rota.aws.telemetry import Telemetry
 from rota.core.errors import TargetError
@@ -61,16 +62,14 @@ def worker() -> Dispatcher:
         policy=task_policy(app.tasks),
         inquire=_unknown,
         telemetry=Telemetry(figures()),
+        leases=DynamoLeases(built.table),
         dead=DeadCopies(built.runs, built.near, built.settings.dead_queue),
     )
 
 
 def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Deal with the messages of an SQS event; answers those that must come again."""
-    began(context)
-    again = worker().handle(delivered(event), context.get_remaining_time_in_millis)
-    figures().flush()
-    return answer(again)
+    return dealt(event, context, parts().settings.worker_queue, worker())
 
 
 if starting():

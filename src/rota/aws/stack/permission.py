@@ -50,7 +50,8 @@ SEE_QUEUES: Permission = Permission(
 )
 
 
-def consume(queue: str) -> Permission:
-    """What Lambda's event source mapping does in the function's name, and the function itself to put a message back."""
+def consume(queue: str, *more: str) -> Permission:
+    """What Lambda's event source mapping does in the function's name, and the function itself to hide a message. more:
+    calls that only this one makes."""
     calls = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility")
-    return Permission("sqs", calls, queue, "read by the event source mapping; put back what comes too early")
+    return Permission("sqs", (*calls, *more), queue, "read by the event source mapping; hidden while it is in hand")

@@ -58,6 +58,7 @@ _LONGEST_IN_ROLE = 10_000
 _ARN_MORE = 60
 """Characters that the ARN of a queue has beyond what the template says for it."""
 
+HIDE = "ChangeMessageVisibilityBatch"
 ACTIONS: Mapping[str, tuple[str, ...]] = {
     "dynamodb:TransactWriteItems": (
         "dynamodb:ConditionCheckItem",
@@ -66,6 +67,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
         "dynamodb:UpdateItem",
     ),
     "lambda:Invoke": ("lambda:InvokeFunction",),
+    f"sqs:{HIDE}": ("sqs:ChangeMessageVisibility",),
     "sqs:DeleteMessageBatch": ("sqs:DeleteMessage",),
     "sqs:SendMessageBatch": ("sqs:SendMessage",),
 }
@@ -97,7 +99,7 @@ PERMISSIONS: Mapping[Role, tuple[Permission, ...]] = {
         TRACES,
     ),
     "Dispatcher": (
-        consume("dispatch"),
+        consume("dispatch", HIDE),
         STORE,
         *HAND_OVER,
         TELL_DEAD,
@@ -108,7 +110,7 @@ PERMISSIONS: Mapping[Role, tuple[Permission, ...]] = {
         LOGS,
         TRACES,
     ),
-    "Worker": (consume("work"), STORE, *HAND_OVER, PLAN, FINALIZE, TELL_DEAD, LOGS, TRACES),
+    "Worker": (consume("work", HIDE), STORE, *HAND_OVER, PLAN, FINALIZE, TELL_DEAD, LOGS, TRACES),
     "AdHoc": (
         STORE,
         *HAND_OVER,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from rota.aws.batch.heartbeat import HELD, Heartbeat
+from rota.aws.heartbeat import Heartbeat
+from rota.aws.holding import HELD
 
 
 def test_it_beats_while_the_work_goes_on_and_stops_with_it() -> None:

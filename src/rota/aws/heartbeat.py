@@ -1,15 +1,13 @@
-"""Keeps a message hidden while a function works on it, a little at a time.
+"""Does something again and again while a function works, so that its end shows: hides the messages in hand a little
+longer, or extends what says that a run is being attempted.
 
 A message that a function dies of comes back when its visibility timeout is over, which is set to six times the
 function's own: Lambda holds a message in hand that long while the account has no capacity, and it is not to be
 received ten times meanwhile. So the function itself hides it for half a minute, and again and again; after its death
-the next one begins within that.
+the next one begins within that. Who dies before its own code runs hides nothing, and is waited for.
 
-Each time is a request, which would cost a chunk of milliseconds half as much again of SQS. Therefore a message is
-hidden at once unless the one before, in the same environment, was short: what follows one that was, once it turns out
-to be long. Healthy short messages pay one request for each environment, and longer ones less than a fiftieth of what
-the time of the function costs. Only the death of a warm environment, behind a short message and within its first
-moments, waits for the visibility timeout; whatever kills functions as they start, or a second time, does not.
+Each time is a request, so when the first is due depends on what it costs beside the work: see
+`rota.aws.batch.deliveries` for chunks, and `rota.aws.receipts` for firings.
 """
 
 from __future__ import annotations
@@ -20,15 +18,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from rota.aws.holding import EVERY, PATIENCE
+from rota.aws.holding import EVERY, HELD, PATIENCE
 
-log: logging.Logger = logging.getLogger("rota.batch")
-HELD = 30
-"""Seconds for which a message is hidden at a time."""
+log: logging.Logger = logging.getLogger("rota.heartbeat")
 
 
 class Heartbeat:
-    """hold: hides the message for so many seconds from now. first: seconds until that is done for the first time. Use
+    """hold: hides the messages for so many seconds from now. first: seconds until that is done for the first time. Use
     it as a context manager around the work."""
 
     def __init__(self, hold: Callable[[int], None], first: float = PATIENCE, every: float = EVERY) -> None:
@@ -48,7 +44,7 @@ class Heartbeat:
             try:
                 self._hold(HELD)
             except Exception as error:  # noqa: BLE001 the message may come again while this goes on, which is harmless
-                log.warning("a message could not be hidden for longer: %s", error)
+                log.warning("what is in hand could not be held for longer: %s", error)
             wait = self._every
 
     def __enter__(self) -> Self:
