@@ -25,7 +25,7 @@ from rota.cli.output import note, print_fields, print_json, print_table, say
 from rota.cli.session import connect, load_app
 from rota.client import Client
 from rota.core.batch import BatchRun
-from rota.core.errors import InvalidError
+from rota.core.errors import InvalidError, public_name
 from rota.core.ids import iso
 from rota.service.phrasing import span
 from rota.wiring import DEFAULT_URL
@@ -219,7 +219,7 @@ def show(
             [
                 str(it.number),
                 amount(it.count),
-                it.signature.exception,
+                public_name(it.signature.exception),
                 it.message,
                 it.signature.frame,
                 it.signature.field,

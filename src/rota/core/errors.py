@@ -22,6 +22,13 @@ Every error carries `ids`: the identifiers it is about, for logs and for `--json
 from __future__ import annotations
 
 _SHOWN = 80
+_HERE = f"{__name__}."
+
+
+def public_name(name: str) -> str:
+    """The name under which users know an exception: rota's own are rota.TargetError and the like, wherever they are
+    defined. What is stored keeps the full name, by which failures are grouped."""
+    return f"rota.{name.removeprefix(_HERE)}" if name.startswith(_HERE) else name
 
 
 def _shown(value: object) -> str:

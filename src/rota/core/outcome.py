@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
-from rota.core.errors import TargetError
+from rota.core.errors import TargetError, public_name
 
 _MESSAGE = 2000
 
@@ -20,13 +22,17 @@ class Failure(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     transient: bool = True
     retry_after: float = 0.0
 
+    def is_a(self, names: Collection[str]) -> bool:
+        """Whether its exception, or a base of it, goes by one of `names`, in full or as users know it."""
+        return any(name in names or public_name(name) in names for name in self.types)
+
     @property
     def type(self) -> str:
         return self.types[0]
 
     def __str__(self) -> str:
         where = f" ({self.frame})" if self.frame else ""
-        return f"{self.type}: {self.message}{where}"
+        return f"{public_name(self.type)}: {self.message}{where}"
 
 
 def failure_of(error: BaseException, frame: str = "") -> Failure:

@@ -71,9 +71,9 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether attempt number `attempt`, which ended in `failure`, is followed by another."""
         if attempt >= self.attempts or not failure.transient:
             return False
-        if any(name in failure.types for name in self.give_up_on):
+        if failure.is_a(self.give_up_on):
             return False
-        return not self.retry_on or any(name in failure.types for name in self.retry_on)
+        return not self.retry_on or failure.is_a(self.retry_on)
 
 
 NEVER = Retry(attempts=1)
