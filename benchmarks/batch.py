@@ -76,8 +76,8 @@ class Noted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def record(self, key: Any, planned: Any, marks: Any, sealed: int | None = None) -> Any:
-        run = self._store.record(key, planned, marks, sealed)
+    def record(self, key: Any, planned: Any, marks: Any, *rest: Any) -> Any:
+        run = self._store.record(key, planned, marks, *rest)
         if marks:
             self.marked = perf_counter()
         return run
@@ -126,9 +126,10 @@ def with_rota(folder: Path, source: Path, chunk: int, serving: float = 0.0) -> M
 
 def without_ledger(folder: Path, source: Path, chunk: int) -> Measured:
     from rota.connectors.stored import open_stored_sink, open_stored_source
-    from rota.embedded.batch.conductor import AHEAD, setup_of
+    from rota.embedded.batch.conductor import AHEAD
     from rota.embedded.batch.forge import Forge
     from rota.embedded.batch.jobs import Jobs
+    from rota.embedded.batch.opening import setup_of
     from rota.embedded.batch.places import Places
     from rota.embedded.batch.planner import Planner
     from rota.embedded.batch.workers import Lifeline, Workers

@@ -11,6 +11,7 @@ from rota.core.chunk import Chunk, Extent, Origin
 from rota.core.completion import Mark, Verdict
 from rota.core.receipt import Counts
 from rota.core.tolerance import Tolerance
+from rota.core.total import Total
 from rota.ports.batches import Finished
 from rota.testing import CountingIds, FakeClock, MemoryStores
 
@@ -26,7 +27,7 @@ def test_a_line_every_five_seconds_and_none_at_the_end() -> None:
     )
     [run] = stores.batches.accept([batch_run(Tolerance(0))])
     stores.batches.begin(run.key, start)
-    stores.batches.record(run.key, [chunk(number) for number in range(CHUNKS)], [], CHUNKS)
+    stores.batches.record(run.key, [chunk(number) for number in range(CHUNKS)], [], CHUNKS, Total(6000, exact=True))
 
     def pass_time(seconds: float) -> None:
         looks = (clock.advance(round(seconds * 1000)) - start) // 100

@@ -18,7 +18,7 @@ from rota import wiring
 from rota.app import App
 from rota.cli.batch_ahead import print_plan, print_sample, settle_topology
 from rota.cli.batch_hosting import Follower, Place, carry_out, end_cancelled
-from rota.cli.batch_shapes import amount, batch_shape, dead_shape, group_shape, size
+from rota.cli.batch_shapes import amount, batch_shape, dead_shape, group_shape, items_of, size
 from rota.cli.definition import given
 from rota.cli.options import Json, Limit, Url, json_value
 from rota.cli.output import note, print_fields, print_json, print_table, say
@@ -129,7 +129,7 @@ def _print_run(run: BatchRun, json: bool) -> None:
         ("batch run", run.id),
         ("state", run.shown_state),
         ("error", run.error),
-        ("items", f"{amount(counts.items)}{ended}"),
+        ("items", f"{items_of(run)}{ended}"),
         ("succeeded", amount(counts.succeeded)),
         ("failed", amount(counts.failed)),
         ("skipped", amount(counts.skipped)),

@@ -10,6 +10,7 @@ from rota.core.batch import BatchRun
 from rota.core.completion import DeadItem, FailureGroup
 from rota.core.estimate import Estimate, Range
 from rota.core.ids import iso
+from rota.core.total import total_of
 from rota.service.phrasing import span
 
 Shape = dict[str, Any]
@@ -18,6 +19,7 @@ Shape = dict[str, Any]
 def batch_shape(run: BatchRun) -> Shape:
     """A batch run as it stands."""
     spec = msgspec.to_builtins(run.spec, builtin_types=(bytes,))
+    total = total_of(run)
     return {
         "id": run.id,
         "batch": run.name,
@@ -28,6 +30,7 @@ def batch_shape(run: BatchRun) -> Shape:
         "started": None if run.started is None else iso(run.started),
         "finished": None if run.finished is None else iso(run.finished),
         "items": run.counts.items,
+        "total": None if total is None else {"items": total.items, "exact": total.exact},
         "succeeded": run.counts.succeeded,
         "failed": run.counts.failed,
         "skipped": run.counts.skipped,
@@ -70,6 +73,19 @@ def dead_shape(dead: DeadItem) -> Shape:
 def amount(value: float) -> str:
     """A number of things, readable at any size."""
     return f"{round(value):,}"
+
+
+def of_total(items: int, total: int | None, *, about: bool) -> str:
+    """How many of how many."""
+    if total is None:
+        return amount(items)
+    return f"{amount(items)} of {'about ' if about else ''}{amount(total)}"
+
+
+def items_of(run: BatchRun) -> str:
+    """How many items are done, and of how many, until it has ended."""
+    total = total_of(run) if run.is_open else None
+    return of_total(run.counts.items, total and total.items, about=total is not None and not total.exact)
 
 
 def size(value: float) -> str:

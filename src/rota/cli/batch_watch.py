@@ -9,7 +9,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from rota.cli.batch_shapes import amount, duration
+from rota.cli.batch_shapes import amount, duration, of_total
 from rota.cli.output import note
 from rota.client import Client
 from rota.core.batch import BatchRun
@@ -63,7 +63,7 @@ class _Looker:
 
 
 def _figures(it: Figures) -> str:
-    parts = [f"{amount(it.items)}{f' of {amount(it.total)}' if it.total is not None else ''} items"]
+    parts = [f"{of_total(it.items, it.total, about=it.about)} items"]
     if it.rate:
         parts.append(f"{amount(it.rate)}/s")
     if it.eta:

@@ -46,6 +46,9 @@ class GeneratorSource:
                 "source", self._name, f"a generator takes no argument but `start`; it demands {', '.join(required)}"
             )
 
+    def size(self) -> int:
+        return 0
+
     def plan(self, size: ChunkSize, after: Chunk | None = None) -> Iterator[Chunk]:
         if after and after.last:
             return

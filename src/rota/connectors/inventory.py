@@ -60,6 +60,9 @@ class InventorySource:
     def check(self) -> None:
         self._opened(_manifest(self._fresh(), self._uri)).check()
 
+    def size(self) -> int:
+        return self._kept().size()
+
     def plan(self, size: ChunkSize, after: Chunk | None = None) -> Iterator[Chunk]:
         yield from self._kept().plan(size, after)
 

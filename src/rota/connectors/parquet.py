@@ -79,6 +79,9 @@ class ParquetSource:
             )
         return file
 
+    def size(self) -> int:
+        return sum(origin.size for origin in pinned_origins(self._place, self._folder))
+
     def plan(self, size: ChunkSize, after: Chunk | None = None) -> Iterator[Chunk]:
         number = after.number + 1 if after else 0
         for origin in pinned_origins(self._place, self._folder):
@@ -103,7 +106,8 @@ class ParquetSource:
             rows = passed - begin
             full = (size.items and rows >= size.items) or (size.bytes and held >= size.bytes)
             if rows and (full or passed == total):
-                yield Chunk(number, origin, begin, passed, "rows", begin, rows, last=passed == total)
+                reach = origin.size * passed // total
+                yield Chunk(number, origin, begin, passed, "rows", begin, rows, last=passed == total, reach=reach)
                 number, begin, held = number + 1, passed, 0
 
     def read(self, chunk: Chunk) -> Iterator[Block]:

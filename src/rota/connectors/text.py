@@ -25,6 +25,8 @@ from rota.core.block import Block, empty_block
 from rota.core.chunk import Chunk, ChunkSize, Origin
 from rota.core.cutting import Cut
 
+_PIECE = 1 << 14
+
 
 class Cutter(Protocol):
     """Finds cuts in a stream of blocks; see `rota.core.cutting`."""
@@ -97,6 +99,21 @@ class SpooledText:
         return self._stream
 
 
+class _Meter:
+    """How much of a stored stream was taken; in pieces small enough to tell where a chunk lies in it."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self.passed: int = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for block in self._blocks:
+            for at in range(0, len(block), _PIECE):
+                piece = block[at : at + _PIECE]
+                self.passed += len(piece)
+                yield piece
+
+
 class TextSource:
     """A `Source` of one text format. seekers: how many cuts are looked for at the same time."""
 
@@ -119,6 +136,9 @@ class TextSource:
         self._form.check()
         for _ in self._place.find():
             pass
+
+    def size(self) -> int:
+        return sum(origin.size for origin in pinned_origins(self._place, self._folder))
 
     def plan(self, size: ChunkSize, after: Chunk | None = None) -> Iterator[Chunk]:
         number = after.number + 1 if after else 0
@@ -195,21 +215,26 @@ class TextSource:
 
     def _plan_stream(self, origin: Origin, size: ChunkSize, number: int, start: int) -> Iterator[Chunk]:
         """Holds one cut back until the next is known: only the end of the stream tells which chunk is the last."""
-        held: tuple[Cut, list[bytes]] | None = None
-        for cut, data in self._cut_stream(origin, size, start):
+        held: tuple[Cut, list[bytes], int] | None = None
+        meter = _Meter(self._place.stream(origin))
+        for cut, data in self._cut_stream(origin, size, start, iter(meter)):
             if held:
                 yield self._store(origin, number, start, held, last=False)
                 number, start = number + 1, held[0].end
-            held = (cut, data)
+            held = (cut, data, meter.passed)
         if held:
             yield self._store(origin, number, start, held, last=True)
 
-    def _store(self, origin: Origin, number: int, start: int, held: tuple[Cut, list[bytes]], *, last: bool) -> Chunk:
-        cut, data = held
-        name = self._spool.store(number, data)
-        return Chunk(number, origin, start, cut.end, "bytes", None, self._form.items(cut, start), last=last, spool=name)
+    def _store(
+        self, origin: Origin, number: int, start: int, held: tuple[Cut, list[bytes], int], *, last: bool
+    ) -> Chunk:
+        cut, data, reach = held
+        name, items = self._spool.store(number, data), self._form.items(cut, start)
+        return Chunk(number, origin, start, cut.end, "bytes", None, items, last=last, spool=name, reach=reach)
 
-    def _cut_stream(self, origin: Origin, size: ChunkSize, start: int) -> Iterator[tuple[Cut, list[bytes]]]:
+    def _cut_stream(
+        self, origin: Origin, size: ChunkSize, start: int, stored: Iterator[bytes]
+    ) -> Iterator[tuple[Cut, list[bytes]]]:
         cutter = self._form.cutter(size, start, origin)
         passed, low = 0, start
         held: deque[bytes] = deque()
@@ -225,7 +250,7 @@ class TextSource:
                 low += len(mine[-1])
             return mine
 
-        for block in self._stream(origin):
+        for block in self._stream(origin, stored):
             for at in range(max(0, start - passed), len(block), BLOCK >> 4):
                 fresh = block[at : at + (BLOCK >> 4)]
                 held.append(fresh)
@@ -238,14 +263,14 @@ class TextSource:
     def _is_stream(self, origin: Origin) -> bool:
         return compression_of(origin.uri, self._compression) != "none" or not is_cuttable(self._form.encoding)
 
-    def _stream(self, origin: Origin) -> Iterator[bytes]:
-        blocks = decompressed(self._place.stream(origin), compression_of(origin.uri, self._compression), origin.uri)
+    def _stream(self, origin: Origin, stored: Iterator[bytes]) -> Iterator[bytes]:
+        blocks = decompressed(stored, compression_of(origin.uri, self._compression), origin.uri)
         return blocks if is_cuttable(self._form.encoding) else transcoded(blocks, self._form.encoding, origin.uri)
 
     def read(self, chunk: Chunk) -> Iterator[Block]:
         text: Text
         if chunk.spool:
-            text = SpooledText(self._spool, chunk, self._stream(chunk.origin))
+            text = SpooledText(self._spool, chunk, self._stream(chunk.origin, self._place.stream(chunk.origin)))
         else:
             text = PlacedText(self._place, chunk.origin)
         encoding = self._form.encoding if is_cuttable(self._form.encoding) else "utf-8"

@@ -134,7 +134,7 @@ class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
 
     cause: the run id of the schedule's run that started it, or "". planned, done: chunks. sealed: how many chunks
     there are, once that is known. expected: items of the planned chunks, as far as the planner knew. about: items in
-    all, as the first of them let expect, where nobody plans; 0 if they do not tell. revision: 0,
+    all, as far as that is known before the end, else 0; counted: it is exact (see `rota.core.total`). revision: 0,
     or the number of the redrive that is going on or was the last. groups: the failure signatures which that one
     reruns. version: of the manifest. outcome: what was decided, from `finishing` on; until then, what the version
     before came to. directory: where spool, dead letters and, unless the sink has room for it, manifest and receipt
@@ -154,6 +154,7 @@ class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
     done: int = 0
     expected: int = 0
     about: int = 0
+    counted: bool = False
     counts: Counts = Counts(0, 0)
     results: int = 0
     result_bytes: int = 0

@@ -53,8 +53,9 @@ class Chunk(msgspec.Struct, frozen=True, omit_defaults=True):
     """Items of one origin that start in `[start, end)`.
 
     `first` (ordinal of the first item within its origin) and `items` are what the planner expects where it knows; they
-    serve progress and estimates, never the account. `last` marks the chunk that ends its origin. `spool` names the file
-    that holds the chunk's bytes where the origin itself cannot be read from the middle.
+    serve progress and estimates, never the account. So does `reach`: how far into the origin's bytes, as stored, the
+    chunk goes, where its range does not say. `last` marks the chunk that ends its origin. `spool` names the file that
+    holds the chunk's bytes where the origin itself cannot be read from the middle.
     """
 
     number: int
@@ -67,6 +68,7 @@ class Chunk(msgspec.Struct, frozen=True, omit_defaults=True):
     last: bool = False
     spool: str = ""
 
+    reach: int = 0
 
 class Extent(msgspec.Struct, frozen=True):
     """From where to where a reader really read: first byte of the first record to the byte after the last one."""

@@ -139,14 +139,15 @@ def is_complete(run: BatchRun) -> bool:
     return run.sealed is not None and run.done >= run.sealed
 
 
-def verdict(run: BatchRun, counts: Counts, now: int, *, complete: bool) -> Verdict | None:
-    """How `run` ends now, or None if it goes on. counts: of the chunks that are proven. complete: all are."""
+def verdict(run: BatchRun, counts: Counts, now: int, *, complete: bool, total: int | None = None) -> Verdict | None:
+    """How `run` ends now, or None if it goes on. counts: of the chunks that are proven. complete: all are. total: of
+    how many items a tolerated percentage is meant before the end, if it can be judged."""
     if run.wish == "cancel":
         return Verdict("cancelled", "cancelled by request")
     spec = run.spec
     # A redrive begins with what failed before, so only its end shows whether that is still too much.
     judged = complete or not run.revision
-    if judged and spec.tolerated.exceeded(counts, counts.items if complete else run.about or None):
+    if judged and spec.tolerated.exceeded(counts, counts.items if complete else total):
         failed = f"{counts.failed} of {counts.items} items failed"
         return Verdict("failed", f"{failed}, more than the tolerated {spec.tolerated}")
     if complete:

@@ -9,28 +9,24 @@ import msgspec
 from rota.core.errors import InvalidError
 from rota.core.receipt import Counts
 
-JUDGED_FROM = 1000
 _ALLOWED = "a whole number of items from 0 up, or a percentage such as '5%'"
 
 
 class Tolerance(msgspec.Struct, frozen=True, omit_defaults=True):
     """At most `count` failed items, or at most `percent` of the items.
 
-    A count is exceeded as soon as it is. A percentage is of all items once their number is known, if only about; before
-    that it is of the items so far, from 1,000 of them on, so that a batch run of which everything fails does not go on
-    to its end."""
+    A count is exceeded as soon as it is. A percentage is of all items, so before the end it is judged only where their
+    number is known, or a bound of it (see `rota.core.total`): which items come first decides nothing."""
 
     count: int = 0
     percent: float | None = None
 
     def exceeded(self, counts: Counts, total: int | None) -> bool:
-        """Whether the failures are too many. total: how many items there are in all, where that is known, or
-        about so many."""
+        """Whether the failures are too many. total: of how many items a percentage is meant; None if it is too early
+        to say."""
         if self.percent is None:
             return counts.failed > self.count
-        if total is None and counts.items < JUDGED_FROM:
-            return False
-        return counts.failed * 100 > self.percent * (counts.items if total is None else max(total, counts.items))
+        return total is not None and counts.failed * 100 > self.percent * max(total, counts.items)
 
     def __str__(self) -> str:
         return str(self.count) if self.percent is None else f"{self.percent:g}%"

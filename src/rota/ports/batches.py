@@ -12,6 +12,7 @@ from rota.core.batch import BatchKey, BatchOutcome, BatchRun, Wish
 from rota.core.chunk import Chunk
 from rota.core.completion import ChunkRow, FailureGroup, Mark, Verdict
 from rota.core.run import Run
+from rota.core.total import Total
 
 Which = Literal["all", "open", "done", "redrive"]
 
@@ -65,10 +66,15 @@ class BatchStore(Protocol):
         """pending becomes running."""
 
     def record(
-        self, key: BatchKey, planned: Sequence[Chunk], marks: Sequence[Mark], sealed: int | None = None
+        self,
+        key: BatchKey,
+        planned: Sequence[Chunk],
+        marks: Sequence[Mark],
+        sealed: int | None = None,
+        total: Total | None = None,
     ) -> BatchRun:
         """Store newly planned chunks (one that is known is left as it is), marks, and how many chunks there are,
-        once that is known. Marks of chunks that were never planned plan them. Answers the batch run as it is now."""
+        once that is known, and how many items there are, as far as is known. Marks of chunks that were never planned plan them. Answers the batch run as it is now."""
 
     def recut(self, key: BatchKey, chunks: Sequence[Chunk]) -> BatchRun:
         """These chunks were cut wrongly: they get this range and are not done any more."""

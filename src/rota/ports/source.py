@@ -23,10 +23,13 @@ class Source(Protocol):
       that the engine records for `recut` and the manifest. A record that cannot be decoded is a `Broken` in its place
       and stops nothing.
     - Both raise `SourceError` when an origin is missing, truncated, or no longer the version that was planned.
+    - `size` is what the origins that `plan` reads have in bytes, as stored; 0 if that says nothing of the items.
     - `release` forgets what was kept for these chunks only. It may be told twice, and of chunks that kept nothing.
     """
 
     def check(self) -> None: ...
+
+    def size(self) -> int: ...
 
     def plan(self, size: ChunkSize, after: Chunk | None = None) -> Iterator[Chunk]: ...
 

@@ -44,7 +44,7 @@ from rota.processing.marks import mark_of
 from rota.service.batches import batch_key
 
 log: logging.Logger = logging.getLogger("rota.batch")
-_WHOLE = ChunkSize(bytes=1 << 62)
+_WHOLE = ChunkSize(bytes=1 << 53)
 _LONGEST = 500
 _LOOK_AGAIN = 5000
 
@@ -105,6 +105,9 @@ class _Items:
 
     def check(self) -> None:
         """Nothing can be wrong with them."""
+
+    def size(self) -> int:
+        return 0
 
     def plan(self, size: ChunkSize, after: Chunk | None = None) -> Iterator[Chunk]:
         """They are no more than a chunk."""

@@ -23,6 +23,7 @@ from rota.core.chunk import Chunk
 from rota.core.completion import ChunkRow, FailureGroup, Mark, Verdict
 from rota.core.errors import ConflictError, InvalidError, SourceError
 from rota.core.run import Run
+from rota.core.total import Total
 from rota.ports.batches import BatchQuery, Finished, Which
 from rota.ports.clock import Clock
 
@@ -109,9 +110,14 @@ class SendingBatches:
         return self._ledger.begin(key, now)
 
     def record(
-        self, key: BatchKey, planned: Sequence[Chunk], marks: Sequence[Mark], sealed: int | None = None
+        self,
+        key: BatchKey,
+        planned: Sequence[Chunk],
+        marks: Sequence[Mark],
+        sealed: int | None = None,
+        total: Total | None = None,
     ) -> BatchRun:
-        return self._ledger.record(key, planned, marks, sealed)
+        return self._ledger.record(key, planned, marks, sealed, total)
 
     def recut(self, key: BatchKey, chunks: Sequence[Chunk]) -> BatchRun:
         return self._ledger.recut(key, chunks)

@@ -9,6 +9,7 @@ from rota.core.completion import Verdict, verdict
 from rota.core.ids import iso
 from rota.core.outcome import Failure
 from rota.core.receipt import Counts
+from rota.core.total import cautious
 
 
 def is_out_of_time(ledger: Ledger, run: BatchRun, now: int) -> bool:
@@ -19,7 +20,7 @@ def is_out_of_time(ledger: Ledger, run: BatchRun, now: int) -> bool:
 def judged(ledger: Ledger, run: BatchRun, counts: Counts, now: int, *, complete: bool) -> Verdict | None:
     """How `run` ends now, or None if it goes on: as on one machine, or since its ledger is about to expire. counts: of
     the chunks that are proven. complete: all are."""
-    found = verdict(run, counts, now, complete=complete)
+    found = verdict(run, counts, now, complete=complete, total=cautious(run, counts))
     if found is None and is_out_of_time(ledger, run, now):
         by = iso(ledger.deadline(run.key))
         rest = "its results so far stay, and the manifest tells what is not done: start a new batch run for that"

@@ -36,6 +36,7 @@ from rota.core.completion import ChunkRow, FailureGroup, Mark, Verdict
 from rota.core.errors import ConflictError, NotFoundError
 from rota.core.ledger_tree import Sums, seals, sparse_seals
 from rota.core.run import Run
+from rota.core.total import Total
 from rota.ports.batches import BatchQuery, Finished, Which
 
 LIFETIME = 90 * DAY
@@ -155,7 +156,12 @@ class DynamoBatches:
         return self._states.begin(key, now)
 
     def record(
-        self, key: BatchKey, planned: Sequence[Chunk], marks: Sequence[Mark], sealed: int | None = None
+        self,
+        key: BatchKey,
+        planned: Sequence[Chunk],
+        marks: Sequence[Mark],
+        sealed: int | None = None,
+        total: Total | None = None,
     ) -> BatchRun:
         """As the port says; what was said of a chunk stands or not, each for itself, if the call dies in the middle."""
         self.plan(key, [*planned, *(mark.chunk for mark in marks)])
@@ -163,6 +169,8 @@ class DynamoBatches:
             self._marks.mark(key, marks, self._index.expires(key))
         if sealed is not None:
             self.seal(key, sealed)
+        if total is not None:
+            self._table.write(change(header_key(key), {"about": total.items, "counted": int(total.exact)}))
         return self._one(key)
 
     def recut(self, key: BatchKey, chunks: Sequence[Chunk]) -> BatchRun:

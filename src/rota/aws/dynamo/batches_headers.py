@@ -1,11 +1,12 @@
 """Batch runs as items and back. A header has what changes and is small, since it is written again and again; the spec,
 which may hold a payload, lies beside it and is written once; the totals are in the trees.
 
-attributes of a header, besides those of `BatchRun`: behind (no chunk of a higher number, or that, is planned), top (the
-highest revision marked), begun (no leaf of a higher number, or that, has a mark), sealing (said before the tree is
-sealed; `sealed`, after it), awaited_N (of redrive N, whose tree is sealed: no higher chunk, or that, is done again),
-reopened (chunks that are to be done again), round and base (see `batches_live`), other_* (totals that are in no tree),
-by (token of the request that wrote the state last, so that a request whose answer was lost is recognized).
+attributes of a header, besides those of `BatchRun`: uncounted (planned chunks whose items nobody counted), behind (no
+chunk of a higher number, or that, is planned), top (the highest revision marked), begun (no leaf of a higher number,
+or that, has a mark), sealing (said before the tree is sealed; `sealed`, after it), awaited_N (of redrive N, whose
+tree is sealed: no higher chunk, or that, is done again), reopened (chunks that are to be done again), round and base
+(see `batches_live`), other_* (totals that are in no tree), by (token of the request that wrote the state last, so
+that a request whose answer was lost is recognized).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def header_item(run: BatchRun, expires: int) -> Item:
     place = header_key(run.key)
     item: Item = {"pk": place.pk, "sk": place.sk, "expires": expires, "directory": run.directory}
     item |= {"state": run.state, "wish": run.wish, "revision": run.revision}
-    item |= {"planned": 0, "expected": 0, "behind": 0, "begun": BEGUN, "top": 0, "reopened": 0}
+    item |= {"planned": 0, "expected": 0, "uncounted": 0, "behind": 0, "begun": BEGUN, "top": 0, "reopened": 0}
     return {**item, "cause": run.cause} if run.cause else item
 
 
@@ -65,7 +66,7 @@ def batch_run(header: Item, spec: Item, sums: Sums) -> BatchRun:
         planned=number_of(header, "planned") or 0,
         done=total.done,
         expected=number_of(header, "expected") or 0,
-        about=number_of(header, "about") or 0,
+        **_total_of(header),
         counts=Counts(total.items, total.succeeded, total.failed, total.skipped),
         results=total.results,
         result_bytes=total.bytes,
@@ -78,6 +79,13 @@ def batch_run(header: Item, spec: Item, sums: Sums) -> BatchRun:
         manifest=text_of(header, "manifest"),
         **fields,
     )
+
+
+def _total_of(header: Item) -> dict[str, Any]:
+    """about and counted: what the planner counted stands for what was expected once it has come to the end."""
+    if "sealed" in header and number_of(header, "uncounted") == 0 and number_of(header, "expected"):
+        return {"about": number_of(header, "expected"), "counted": True}
+    return {"about": number_of(header, "about") or 0, "counted": bool(number_of(header, "counted"))}
 
 
 def trees_of(header: Item) -> list[Tree]:

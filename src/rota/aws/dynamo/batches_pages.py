@@ -82,8 +82,9 @@ class Pages:
             if not added:
                 return
             expected = sum(chunk.items or 0 for chunk in added)
-            do = "ADD #planned :planned, #expected :expected"
-            values = {"planned": len(added), "expected": expected}
+            uncounted = sum(chunk.items is None for chunk in added)
+            do = "ADD #planned :planned, #expected :expected, #uncounted :uncounted"
+            values = {"planned": len(added), "expected": expected, "uncounted": uncounted}
             try:
                 self._table.transact([*writes, Update(header_key(key), do, values, "attribute_exists(#pk)")])
             except RefusedError as refused:

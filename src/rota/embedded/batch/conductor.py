@@ -4,10 +4,8 @@ Nothing here is needed after a crash: planned chunks and marks are in the store,
 precede their marks. A new conductor reads the ledger once, proves what is proven, and goes on with what is open.
 
 Failures: a worker that dies loses its jobs to others (see jobs.py); a store that does not answer stops dispatching
-until it
-does; a source or sink that cannot work ends the batch run with its error; anything unforeseen does so too, so that a
-batch
-run never hangs.
+until it does; a source or sink that cannot work ends the batch run with its error; anything unforeseen does so too, so
+that a batch run never hangs.
 """
 
 from __future__ import annotations
@@ -15,11 +13,9 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from rota.connectors.payload_argument import with_payload
@@ -27,14 +23,16 @@ from rota.connectors.stored import GENERATOR, is_spooled, open_stored_source
 from rota.core.batch import BatchKey, BatchRun, filled
 from rota.core.chunk import Chunk
 from rota.core.completion import Frontier, Mark, Verdict, is_complete, verdict
-from rota.core.errors import ConflictError, NotFoundError, RotaError, StoreCorruptError, StoreError
+from rota.core.errors import NotFoundError, RotaError, StoreCorruptError, StoreError
 from rota.core.outcome import Failure
 from rota.core.payload import decode_payload
 from rota.core.task import Task
+from rota.core.total import certain
+from rota.embedded.batch.counting import Counting
 from rota.embedded.batch.forge import Forge
 from rota.embedded.batch.jobs import Jobs
 from rota.embedded.batch.marking import Marking
-from rota.embedded.batch.messages import Setup
+from rota.embedded.batch.opening import prepared_sink, setup_of
 from rota.embedded.batch.places import Places
 from rota.embedded.batch.planner import Planner
 from rota.embedded.batch.workers import Lifeline, Workers
@@ -81,6 +79,7 @@ class Conductor:
         self._planner: Planner | None = None
         self._stillborn = 0
         self._frontier = Frontier()
+        self._counting: Counting | None = None
         self._cut_off = 0.0
         self._numbered = 0
         self.key: BatchKey = run.key
@@ -106,7 +105,7 @@ class Conductor:
                 if self._run.state != "finishing":
                     sink = self._until_decided()
                 elif self._run.planned:
-                    sink = _prepared_sink(self._run)
+                    sink = prepared_sink(self._run)
             except StoreError:
                 raise
             except Exception as error:
@@ -127,6 +126,8 @@ class Conductor:
     def _release(self) -> None:
         if self._planner is not None:
             self._planner.stop()
+        if self._counting is not None:
+            self._counting.stop()
         if self._workers is not None:
             self._workers.close()
 
@@ -139,7 +140,7 @@ class Conductor:
         run, spec = self._run, self._run.spec
         if run.wish == "cancel":
             self._decide(Verdict("cancelled", "cancelled by request"))
-            return _prepared_sink(run) if run.planned else None
+            return prepared_sink(run) if run.planned else None
         setup = setup_of(run, self._tasks)
         if spec.source.get("type") == GENERATOR and self._generator is None:
             raise NotFoundError("batch", run.name, "the app that is served does not declare it with its generator")
@@ -151,14 +152,18 @@ class Conductor:
         source = open_stored_source(filled(spec.source, run.id), self._places.spool, generator)
         if not run.planned:
             source.check()
-        sink = _prepared_sink(run)
+        sink = prepared_sink(run)
         jobs = Jobs(spec, run.revision, run.groups)
         self._workers = Workers(setup, spec.concurrency, self._forge, self._lifeline)
-        marking = Marking(self._store, self.key, source, sink, self._places, self._workers.ring)
+        self._counting = Counting(run, self._places.spool, source.size(), self._workers.ring)
+        marking = Marking(self._store, self.key, source, sink, self._places, self._counting.total, self._workers.ring)
         after = self._take_up(jobs)
         if self._run.sealed is None:
             ahead = max(AHEAD_SPOOLED * spec.concurrency, 16) if is_spooled(spec.source) else AHEAD
-            self._planner = Planner(source.plan(spec.size, after), ahead, self._workers.ring)
+            plan = self._counting.passing(source.plan(spec.size, after))
+            self._planner = Planner(plan, ahead, self._workers.ring)
+        else:
+            self._counting.finish()
         self._drive(jobs, marking)
         return sink
 
@@ -184,6 +189,7 @@ class Conductor:
 
     def _take_up(self, jobs: Jobs) -> Chunk | None:
         """Read the ledger: prove what can be proven, put what is open into `jobs`; answers the last chunk planned."""
+        assert self._counting is not None
         self._numbered = self._run.planned
         last: Chunk | None = None
         wrong: list[Chunk] = []
@@ -191,12 +197,15 @@ class Conductor:
             for row in rows(self._store, self.key, "done"):
                 if row.mark is not None:
                     wrong += self._frontier.add(row.chunk, row.mark.extent, row.mark.counts)
+                self._counting.known(row)
                 last = row.chunk
             if wrong:
                 self._run = self._store.recut(self.key, wrong)
             after = -1
             while page := self._store.chunks(self.key, "open", after, PAGE):
                 jobs.add(row.chunk for row in page)
+                for row in page:
+                    self._counting.known(row)
                 after = page[-1].chunk.number
                 last = page[-1].chunk if last is None or after > last.number else last
         if self._run.revision:
@@ -275,6 +284,8 @@ class Conductor:
             follows = jobs.reported(job, report)
             if isinstance(follows, Mark):
                 marking.mark(follows, report.part)
+                if self._counting is not None and not follows.revision:
+                    self._counting.mark(follows)
                 self._prove(follows, jobs, marking)
             elif follows is not None:
                 raise _FatalError(follows)
@@ -317,8 +328,10 @@ class Conductor:
             is_complete(run) and marking.is_empty and not jobs.open and self._frontier.proven >= (run.sealed or 0)
         )
         counts = run.counts if complete or run.revision else self._frontier.counts
-        found = verdict(run, counts, self._clock.now(), complete=complete)
+        found = verdict(run, counts, self._clock.now(), complete=complete, total=certain(run, counts))
         if found is None:
+            if self._counting is not None:
+                self._counting.look(run, counts)
             return False
         if not complete:
             assert self._workers is not None
@@ -337,45 +350,6 @@ class Conductor:
         found = self._store.get([self.key])
         if found:
             self._run = found[0]
-
-
-def setup_of(run: BatchRun, tasks: Mapping[str, Task[..., Any]]) -> Setup:
-    """What a worker of `run` is told first. NotFoundError if there is no such task."""
-    spec = run.spec
-    if spec.task not in tasks:
-        known = ", ".join(sorted(tasks)) or "none"
-        raise NotFoundError("task", spec.task, f"the tasks of the app that is served are: {known}")
-    module = tasks[spec.task].function.__module__
-    file = getattr(sys.modules.get(module), "__file__", None) or ""
-    return Setup(
-        name=run.name,
-        created=run.created,
-        module=module,
-        file=str(file),
-        path=list(sys.path),
-        environ=dict(os.environ),
-        cwd=str(Path.cwd()),
-        task=spec.task,
-        source=filled(spec.source, run.id),
-        sink=filled(spec.sink, run.id),
-        directory=run.place,
-        lock=str(Places(run.place).lock),
-        retry=spec.retry,
-        async_limit=spec.async_limit,
-        memory=spec.worker_memory,
-    )
-
-
-def _prepared_sink(run: BatchRun) -> Sink:
-    """The sink, ready. What a database that is a sink cannot do is not to be taken for our store's failure, which
-    passes."""
-    sink = open_stored_sink(filled(run.spec.sink, run.id))
-    try:
-        sink.check()
-        sink.prepare(run.id)
-    except StoreError as error:
-        raise ConflictError(f"the sink cannot be used: {error}", batch_run=run.id) from error
-    return sink
 
 
 class _FatalError(Exception):

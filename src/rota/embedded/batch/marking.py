@@ -18,6 +18,7 @@ from rota.core.batch import BatchKey, BatchRun
 from rota.core.chunk import Chunk
 from rota.core.completion import Mark
 from rota.core.receipt import Part
+from rota.core.total import Total
 from rota.embedded.batch.places import Places
 from rota.ports.batches import BatchStore
 from rota.ports.sink import Sink
@@ -37,7 +38,8 @@ class _Group(NamedTuple):
 
 
 class Marking:
-    """Gathers planned chunks and marks of one batch run. ring: called from the thread when a group is stored."""
+    """Gathers planned chunks and marks of one batch run. total: how many items there are, as far as is known. ring:
+    called from the thread when a group is stored."""
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class Marking:
         source: Source,
         sink: Sink,
         places: Places,
+        total: Callable[[], Total | None],
         ring: Callable[[], None],
     ) -> None:
         self._store = store
@@ -53,6 +56,7 @@ class Marking:
         self._source = source
         self._sink = sink
         self._places = places
+        self._total = total
         self._ring = ring
         self._group = _Group([], [], [])
         self._storing: tuple[_Group, Future[BatchRun]] | None = None
@@ -117,7 +121,8 @@ class Marking:
             dead = [mark for mark in marks if mark.failures or mark.revision]
             names = [self._places.dead_path(mark.chunk.number, mark.revision).name for mark in dead]
             sync_files(self._places.dead, names)
-        run = self._store.record(self._key, group.planned, marks, group.sealed[-1] if group.sealed else None)
+        sealed = group.sealed[-1] if group.sealed else None
+        run = self._store.record(self._key, group.planned, marks, sealed, self._total())
         self._source.release(mark.chunk for mark in marks)
         return run
 

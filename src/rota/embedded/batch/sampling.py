@@ -22,8 +22,9 @@ from rota.core.errors import SourceError
 from rota.core.estimate import Estimate, Probe, estimate, spread
 from rota.core.payload import decode_payload
 from rota.core.task import Task
-from rota.embedded.batch.conductor import Generate, setup_of
+from rota.embedded.batch.conductor import Generate
 from rota.embedded.batch.forge import Forge
+from rota.embedded.batch.opening import setup_of
 from rota.embedded.batch.workers import Lifeline, Workers
 from rota.processing.jobs import Job, Report
 

@@ -13,6 +13,7 @@ from rota.core.chunk import Chunk
 from rota.core.completion import ChunkRow, FailureGroup, Mark, Signature, Verdict, group_failures
 from rota.core.errors import NotFoundError
 from rota.core.run import Run
+from rota.core.total import Total
 from rota.embedded.sqlite.batch_rows import (
     ACCEPTED,
     CHUNK,
@@ -93,7 +94,12 @@ class SqliteBatches:
         return self._db.write(lambda connection: connection.execute(sql, (now, *key)).rowcount == 1)
 
     def record(
-        self, key: BatchKey, planned: Sequence[Chunk], marks: Sequence[Mark], sealed: int | None = None
+        self,
+        key: BatchKey,
+        planned: Sequence[Chunk],
+        marks: Sequence[Mark],
+        sealed: int | None = None,
+        total: Total | None = None,
     ) -> BatchRun:
         def work(connection: sqlite3.Connection) -> BatchRun:
             run = _row_id(connection, key)
@@ -105,6 +111,8 @@ class SqliteBatches:
                 connection.execute(_ADD_PLANNED, (len(new), expected, run))
             if sealed is not None:
                 connection.execute("UPDATE batch_runs SET sealed = ? WHERE id = ?", (sealed, run))
+            if total is not None:
+                connection.execute("UPDATE batch_runs SET about = ?, counted = ? WHERE id = ?", (*total, run))
             return _found(connection, key)
 
         return self._db.write(work)

@@ -13,6 +13,7 @@ from rota.core.completion import ChunkRow, FailureGroup, Mark, Signature, Verdic
 from rota.core.errors import NotFoundError
 from rota.core.receipt import Counts
 from rota.core.run import Run
+from rota.core.total import Total
 from rota.ports.batches import BatchQuery, Finished, Which
 from rota.testing.memory.runs import MemoryRunStore
 from rota.testing.memory.state import MemoryState
@@ -72,7 +73,12 @@ class MemoryBatchStore:
             return True
 
     def record(
-        self, key: BatchKey, planned: Sequence[Chunk], marks: Sequence[Mark], sealed: int | None = None
+        self,
+        key: BatchKey,
+        planned: Sequence[Chunk],
+        marks: Sequence[Mark],
+        sealed: int | None = None,
+        total: Total | None = None,
     ) -> BatchRun:
         with self._lock:
             if key not in self._runs:
@@ -91,6 +97,8 @@ class MemoryBatchStore:
                     ledger[mark.chunk.number] = ChunkRow(row.chunk, _replace(mark, chunk=row.chunk))
             if sealed is not None:
                 self._runs[key] = _replace(self._runs[key], sealed=sealed)
+            if total is not None:
+                self._runs[key] = _replace(self._runs[key], about=total.items, counted=total.exact)
             return self._runs[key]
 
     def _add(self, key: BatchKey, mark: Mark | None, sign: int) -> None:
