@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar, overload
 
-from rota.core.batch import Batch, Topology
+from rota.core.batch import Batch, Topology, check_name
 from rota.core.chunk import ChunkSize
 from rota.core.errors import ExistsError, InvalidError
 from rota.core.ids import check_id
+from rota.core.limits import check_list
 from rota.core.payload import encode_payload
 from rota.core.retry import Retry
 from rota.core.run import Delivery
-from rota.core.schedule import Misfire, Overlap, Schedule
+from rota.core.schedule import Misfire, Overlap, Schedule, check_tags
 from rota.core.target import TaskTarget, parse_target
 from rota.core.task import Task, Tasks, make_task
 from rota.core.tolerance import Tolerance, parse_tolerance
@@ -91,7 +92,7 @@ class App:
         target: a task of this app, a target value, or a text such as "queue:NAME" or a URL. payload: JSON, at most
         256 KiB. grace, timeout: seconds.
         """
-        if id in self.schedules:
+        if check_id("id", id) in self.schedules:
             raise ExistsError("schedule", id, f"declared twice in app {self.name!r}")
         declared = define_schedule(
             id,
@@ -145,7 +146,7 @@ class App:
         more is a dead letter. notify: targets that are told of completion and failure. topology: what carries it out on
         AWS: "queue", "map", "pipeline" or "auto". max_cost: dollars on AWS after which a batch run pauses. Raises
         InvalidError, ExistsError."""
-        if name in self.batches:
+        if check_name(name) in self.batches:
             raise ExistsError("batch", name, f"declared twice in app {self.name!r}")
         target = parse_target(task if not isinstance(task, str) or ":" in task else f"task:{task}")
         if not isinstance(target, TaskTarget):
@@ -163,7 +164,7 @@ class App:
             timeout=timeout,
             async_limit=async_limit,
             worker_memory=worker_memory,
-            notify=tuple(parse_target(one) for one in notify),
+            notify=tuple(parse_target(one) for one in check_list("notify", notify, "targets")),
             topology=topology,
             max_cost=max_cost,
         )
@@ -180,6 +181,6 @@ def define_schedule(
         trigger=trigger,
         target=parse_target(target),
         payload=encode_payload(payload),
-        tags=tuple(sorted(set(tags))),
+        tags=check_tags(tags),
         **options,  # type: ignore[arg-type]
     )

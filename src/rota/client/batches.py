@@ -18,6 +18,7 @@ from rota.core.batch import Batch, BatchRun, BatchState, Topology
 from rota.core.chunk import ChunkSize
 from rota.core.completion import DeadItem, FailureGroup
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
+from rota.core.limits import check_list, check_number, check_text
 from rota.core.payload import encode_payload
 from rota.core.tolerance import parse_tolerance
 from rota.ports.batches import BatchQuery, BatchStore
@@ -128,11 +129,15 @@ class Batches:
         if state is not None and state not in get_args(BatchState):
             raise InvalidError("state", state, "one of " + ", ".join(get_args(BatchState)))
         key = None if after is None else batches.batch_key(after)
+        if name is not None:
+            check_text("name", name)
         return self._store.list(BatchQuery(name, state, key, check_limit(limit)))
 
     def wait(self, id: str, timeout: float | None = None) -> BatchRun:
         """Wait until it has ended, up to `timeout` seconds, and answer it; ConflictError if it has not ended by
         then."""
+        if timeout is not None:
+            check_number("timeout", timeout, 0, 31_536_000)
         left, step = timeout, _STEP
         while True:
             run = self.get(id)
@@ -163,6 +168,9 @@ class Batches:
         """Attempt dead letters again: those of these failure groups, or all that are not records which could not be
         decoded; one that ended early also goes on where it stopped. Raises ConflictError if it has not ended, there is
         nothing to do, or a group holds such records."""
+        if groups is not None:
+            for group in check_list("groups", groups, "numbers of failure groups"):
+                check_number("groups", group, 1, 2**53, whole=True)
         return self._asked(batches.redrive(self._store, id, groups))
 
     def _asked(self, run: BatchRun) -> BatchRun:

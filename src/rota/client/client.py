@@ -14,6 +14,7 @@ from rota.client.runs import Runs
 from rota.client.schedules import Schedules, When
 from rota.core.errors import ConflictError, InvalidError
 from rota.core.ids import when_ms
+from rota.core.limits import check_flag, check_list
 from rota.core.payload import encode_payload
 from rota.core.retry import Retry
 from rota.core.run import Delivery, Run, RunSpec
@@ -31,6 +32,7 @@ from rota.service.schedules import check_task
 from rota.service.sync import SyncReport, sync
 
 _SPECS = 1000
+_ROWS = "pairs (when, payload)"
 _SpecKey = tuple[object, Retry | None, float | None, Delivery, bool]
 
 
@@ -141,9 +143,12 @@ class Client:
         some that nobody was told of); answers the run ids in the same order. It takes about 300 bytes of memory a row
         while it runs, so cut what has more than some millions."""
         spec = self._spec(target, retry, timeout, delivery, precise)
-        given = rows if isinstance(rows, Sequence) else list(rows)
+        given = check_list("rows", rows, _ROWS)
         runs = []
-        for id, (when, payload) in zip(self._ids.new_many(len(given)), given, strict=True):
+        for id, row in zip(self._ids.new_many(len(given)), given, strict=True):
+            if not isinstance(row, tuple | list) or len(row) != 2:
+                raise InvalidError("rows", row, f"a list of {_ROWS}")
+            when, payload = row
             at = when_ms("when", when)
             runs.append(Run(id, at, at, spec, encode_payload(payload)))
         if runs:
@@ -154,6 +159,9 @@ class Client:
     def sync(self, app: App, *, prune: bool = False) -> SyncReport:
         """Store what `app` declares: new schedules are created, changed ones updated, unchanged ones keep their state.
         Those it no longer declares are paused and reported, or deleted with prune=True."""
+        if not isinstance(app, App):
+            raise InvalidError("app", app, "a rota.App")
+        check_flag("prune", prune)
         declared = list(app.schedules.values())
         report = sync(
             self._schedules_store,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from rota.client.runs import run_key
 from rota.client.schedules import check_limit
 from rota.core.errors import InvalidError, NotFoundError
+from rota.core.limits import check_flag, check_list, check_text
 from rota.core.run import DeadLetter, RunKey
 from rota.ports.clock import Clock
 from rota.ports.runs import RunStore
@@ -27,6 +28,8 @@ class DeadLetters:
         self, *, schedule: str | None = None, limit: int = 50, after: str | None = None
     ) -> builtins.list[DeadLetter]:
         """Newest scheduled time first. after: the last id of the page before."""
+        if schedule is not None:
+            check_text("schedule", schedule)
         return self._store.dead_letters(schedule, check_limit(limit), None if after is None else run_key(after))
 
     def show(self, id: str) -> DeadLetter:
@@ -58,15 +61,18 @@ class DeadLetters:
         schedule: str | None,
         work: Callable[[builtins.list[RunKey]], builtins.list[RunKey]],
     ) -> builtins.list[str]:
-        named = [ids] if isinstance(ids, str) else list(ids)
+        named = [ids] if isinstance(ids, str) else check_list("ids", ids, "run ids")
+        check_flag("every", every)
+        if schedule is not None:
+            check_text("schedule", schedule)
         if (bool(named) + every + (schedule is not None)) != 1:
             raise InvalidError("ids", named, "either run ids, or schedule=, or every=True")
         if not named:
             return [key.id for page in self._pages(schedule) for key in work(page)]
         keys = [run_key(name) for name in named]
-        for name, key in zip(named, keys, strict=True):
+        for key in keys:
             if self._store.dead_letter(key) is None:
-                raise NotFoundError("dead letter", name)
+                raise NotFoundError("dead letter", key.id)
         return [key.id for key in work(keys)]
 
     def _pages(self, schedule: str | None) -> Iterator[builtins.list[RunKey]]:

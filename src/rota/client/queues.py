@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from rota.client.schedules import check_limit
 from rota.core.errors import InvalidError
 from rota.core.ids import check_id
+from rota.core.limits import check_list, check_text
 from rota.core.payload import encode_payload
 from rota.ports.clock import Clock
 from rota.ports.queues import Message, NewMessage, QueueStore
@@ -30,9 +31,10 @@ class Queues:
     def send_many(self, queue: str, payloads: Iterable[object], *, delay: float = 0) -> int:
         """Send many in one transaction; answers how many."""
         check_id("queue", queue)
+        given = check_list("payloads", payloads, "payloads")
         now = self._clock.now()
         visible_at = now + round(_seconds("delay", delay, _WEEK) * 1000)
-        messages = [NewMessage(queue, encode_payload(payload), visible_at) for payload in payloads]
+        messages = [NewMessage(queue, encode_payload(payload), visible_at) for payload in given]
         self._store.send(messages, now)
         return len(messages)
 
@@ -54,7 +56,8 @@ class Queues:
     def ack(self, receipts: str | Iterable[str]) -> list[bool]:
         """Remove received messages, by their `receipt`; False for one that is void, because another received it
         since."""
-        return self._store.ack([receipts] if isinstance(receipts, str) else list(receipts))
+        given = [receipts] if isinstance(receipts, str) else check_list("receipts", receipts, "receipts")
+        return self._store.ack([check_text("receipts", one) for one in given])
 
     def sizes(self) -> dict[str, int]:
         """Messages per queue, hidden ones included."""

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from rota.client.schedules import When, check_limit
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
 from rota.core.ids import parse_run_id, when_ms
+from rota.core.limits import check_text
 from rota.core.run import OUTCOMES, RunKey, RunRecord
 from rota.ports.clock import Clock
 from rota.ports.runs import RunQuery, RunStore
@@ -47,7 +48,7 @@ class Runs:
             raise InvalidError("state", state, "one of " + ", ".join(get_args(RunState)))
         return self._store.list(
             RunQuery(
-                schedule,
+                None if schedule is None else check_text("schedule", schedule),
                 state,
                 None if start is None else when_ms("start", start),
                 None if end is None else when_ms("end", end),
@@ -66,6 +67,6 @@ class Runs:
         return self.get(id)
 
 
-def run_key(id: str) -> RunKey:
+def run_key(id: object) -> RunKey:
     """The key of a run id; InvalidError if it is none."""
     return RunKey(*parse_run_id(id))

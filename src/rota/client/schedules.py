@@ -11,11 +11,11 @@ import msgspec
 
 from rota.app import define_schedule
 from rota.core.errors import InvalidError
-from rota.core.ids import check_id
+from rota.core.limits import check_list, check_text
 from rota.core.payload import encode_payload
 from rota.core.retry import Retry
 from rota.core.run import Delivery
-from rota.core.schedule import Misfire, Overlap, Schedule, StoredSchedule, TickRow
+from rota.core.schedule import Misfire, Overlap, Schedule, StoredSchedule, TickRow, check_tags
 from rota.core.target import parse_target
 from rota.core.triggers import AnyTrigger
 from rota.ports.clock import Clock
@@ -29,6 +29,7 @@ from rota.service.why import instants_in, why
 When = datetime | str | float
 Status = Literal["active", "paused", "finished"]
 MOST_ROWS = 10_000
+_DEFINITIONS = "schedules made with rota.define_schedule"
 
 
 class ScheduleChanges(TypedDict, total=False):
@@ -112,7 +113,12 @@ class Schedules:
 
     def create_many(self, definitions: Iterable[Schedule]) -> builtins.list[StoredSchedule]:
         """Store many schedules in one transaction, all or none. Make them with `rota.define_schedule`."""
-        made = schedules.create(self._store, list(definitions), self._clock.now(), self._tasks)
+        given: builtins.list[Schedule] = []
+        for one in check_list("definitions", definitions, _DEFINITIONS):
+            if not isinstance(one, Schedule):
+                raise InvalidError("definitions", one, _DEFINITIONS)
+            given.append(one)
+        made = schedules.create(self._store, given, self._clock.now(), self._tasks)
         self._notify()
         return made
 
@@ -122,7 +128,7 @@ class Schedules:
 
     def get_many(self, ids: Sequence[str]) -> builtins.list[StoredSchedule]:
         """Those of `ids` that exist, in the order asked."""
-        return self._store.get(ids)
+        return self._store.get([check_text("ids", one) for one in check_list("ids", ids, "ids of schedules")])
 
     def list(
         self,
@@ -137,7 +143,13 @@ class Schedules:
         if status is not None and status not in get_args(Status):
             raise InvalidError("status", status, "one of " + ", ".join(get_args(Status)))
         return self._store.list(
-            ScheduleQuery(tag=tag, status=status, search=search, after=after, limit=check_limit(limit))
+            ScheduleQuery(
+                tag=None if tag is None else check_text("tag", tag),
+                status=status,
+                search=None if search is None else check_text("search", search),
+                after=None if after is None else check_text("after", after),
+                limit=check_limit(limit),
+            )
         )
 
     def update(self, id: str, **changes: Unpack[ScheduleChanges]) -> StoredSchedule:
@@ -188,7 +200,7 @@ class Schedules:
     ) -> builtins.list[TickRow]:
         """The ledger, newest first: rows that cover some instant of [start, end]. Text without offset is read in the
         schedule's zone. Still answered after the schedule is deleted, as long as rows are kept."""
-        stored = self._store.get([id])
+        stored = self._store.get([check_text("id", id)])
         zone = stored[0].schedule.trigger.timezone if stored else "UTC"
         first = -EVER if start is None else instants_in("start", start, zone)[0]
         last = EVER if end is None else instants_in("end", end, zone)[-1]
@@ -223,7 +235,7 @@ def _redefinition(changes: ScheduleChanges) -> Callable[[Schedule], Schedule]:
     if "payload" in values:
         values["payload"] = encode_payload(values["payload"])
     if "tags" in values:
-        values["tags"] = tuple(sorted({check_id("tags", tag) for tag in values["tags"]}))
+        values["tags"] = check_tags(values["tags"])
 
     def redefine(schedule: Schedule) -> Schedule:
         return msgspec.structs.replace(schedule, **values)

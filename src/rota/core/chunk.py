@@ -20,6 +20,7 @@ from typing import Literal
 import msgspec
 
 from rota.core.errors import InvalidError
+from rota.core.limits import check_number
 
 Unit = Literal["bytes", "rows", "items"]
 
@@ -35,10 +36,10 @@ class ChunkSize(msgspec.Struct, frozen=True, omit_defaults=True):
     def __post_init__(self) -> None:
         if self.items is None and self.bytes is None:
             raise InvalidError("chunk size", None, "give chunk_items or chunk_bytes")
-        if self.items is not None and self.items < 1:
-            raise InvalidError("chunk_items", self.items, "a whole number from 1 up is")
-        if self.bytes is not None and self.bytes < SMALLEST_CHUNK_BYTES:
-            raise InvalidError("chunk_bytes", self.bytes, "a whole number from 1 up is")
+        if self.items is not None:
+            check_number("chunk_items", self.items, 1, 2**53, whole=True)
+        if self.bytes is not None:
+            check_number("chunk_bytes", self.bytes, SMALLEST_CHUNK_BYTES, 2**53, whole=True)
 
 
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -67,8 +68,8 @@ class Chunk(msgspec.Struct, frozen=True, omit_defaults=True):
     items: int | None = None
     last: bool = False
     spool: str = ""
-
     reach: int = 0
+
 
 class Extent(msgspec.Struct, frozen=True):
     """From where to where a reader really read: first byte of the first record to the byte after the last one."""

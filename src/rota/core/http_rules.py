@@ -44,15 +44,17 @@ def check_url(url: object) -> None:
         raise InvalidError("target.url", parts.hostname, "a URL without a password in it: put it in a header")
 
 
-def check_headers(headers: Mapping[str, str]) -> None:
+def check_headers(headers: object) -> None:
     """InvalidError for a header that HTTP does not allow or that rota sets itself. No value is repeated: it may be
     secret."""
+    if not isinstance(headers, Mapping):
+        raise InvalidError("target.headers", type(headers).__name__, "a dict of names and values")
     for name, value in headers.items():
-        if not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InvalidError("target.headers", name, "names of letters, digits and !#$%&'*+.^_`|~-")
         if name.lower() in _RESERVED:
             raise InvalidError("target.headers", name, "headers that rota does not set itself")
-        if _CONTROL.search(value) or value != value.strip():
+        if not isinstance(value, str) or _CONTROL.search(value) or value != value.strip():
             raise InvalidError(
-                "target.headers", name, "values without line breaks, control characters or blanks at an end"
+                "target.headers", name, "values that are text without line breaks, control characters or blanks at an end"
             )

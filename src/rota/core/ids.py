@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -12,6 +11,7 @@ from rota.core.errors import InvalidError
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _FAR = 7_258_118_400
+_RUN_ID = "SCHEDULE@TIME, such as nightly@2026-11-21T02:30:00Z"
 _ALLOWED = "1 to 128 letters, digits and . _ : / + -, beginning with a letter or digit"
 
 
@@ -41,8 +41,10 @@ def run_id(schedule_id: str, scheduled: int) -> str:
     return f"{schedule_id}@{iso(scheduled)}"
 
 
-def parse_run_id(text: str) -> tuple[str, int]:
+def parse_run_id(text: object) -> tuple[str, int]:
     """Split a run id into schedule id and epoch milliseconds."""
+    if not isinstance(text, str):
+        raise InvalidError("run id", text, _RUN_ID)
     schedule_id, at, when = text.partition("@")
     try:
         if not at or not schedule_id:
@@ -51,7 +53,7 @@ def parse_run_id(text: str) -> tuple[str, int]:
         if moment.tzinfo is None:
             raise ValueError
     except ValueError:
-        raise InvalidError("run id", text, "SCHEDULE@TIME, such as nightly@2026-11-21T02:30:00Z") from None
+        raise InvalidError("run id", text, _RUN_ID) from None
     return schedule_id, epoch_ms(moment)
 
 
@@ -84,9 +86,12 @@ def when_ms(field: str, value: object) -> int:
             raise InvalidError(
                 field, given, "an aware datetime: add a tzinfo, such as datetime.UTC or ZoneInfo('Europe/Berlin')"
             )
-        return epoch_ms(value)
+        at = epoch_ms(value)
+        if abs(at) > _FAR * 1000:
+            raise InvalidError(field, given, "a time between 1740 and 2200")
+        return at
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isnan(value) or abs(value) > _FAR:
+        if not abs(value) <= _FAR:  # true of NaN as well
             hint = "; this looks like milliseconds, divide by 1000" if 1e11 < abs(value) < 1e14 else ""
             raise InvalidError(field, value, f"epoch seconds between 1740 and 2200{hint}")
         return round(value * 1000)

@@ -54,6 +54,9 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
             raise InvalidError("retry.jitter", self.jitter, "'full', 'equal' or 'none'")
         msgspec.structs.force_setattr(self, "retry_on", _names("retry.retry_on", self.retry_on))
         msgspec.structs.force_setattr(self, "give_up_on", _names("retry.give_up_on", self.give_up_on))
+        for name in self.retry_on:
+            if name in self.give_up_on:
+                raise InvalidError("retry.give_up_on", name, "only what retry.retry_on does not name as well")
 
     def delay(self, attempt: int, run_id: str) -> float:
         """Seconds to wait after failed attempt number `attempt` (from 1): a pure function of its arguments."""

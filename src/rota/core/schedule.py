@@ -9,7 +9,7 @@ import msgspec
 
 from rota.core.errors import InvalidError, NeverFiresError
 from rota.core.ids import check_id, epoch_ms, iso, moment
-from rota.core.limits import check_number
+from rota.core.limits import check_flag, check_list, check_number, check_text
 from rota.core.payload import NULL
 from rota.core.retry import Retry
 from rota.core.run import Delivery, Run, RunKey, RunSpec
@@ -26,6 +26,14 @@ def _one_of(field: str, value: object, kind: object) -> None:
     allowed = get_args(kind)
     if value not in allowed:
         raise InvalidError(field, value, "one of " + ", ".join(allowed))
+
+
+def check_tags(given: object) -> tuple[str, ...]:
+    """The tags in order, each once; InvalidError unless they are a list of at most 20."""
+    tags = tuple(sorted({check_id("tags", tag) for tag in check_list("tags", given, "at most 20 tags")}))
+    if len(tags) > 20:
+        raise InvalidError("tags", given, "at most 20 tags")
+    return tags
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,22 +66,17 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         _one_of("overlap", self.overlap, Overlap)
         _one_of("delivery", self.delivery, Delivery)
         check_number("grace", self.grace, 0, 31_536_000)
-        precise: object = self.precise
-        if not isinstance(precise, bool):
-            raise InvalidError("precise", precise, "True or False")
+        check_flag("precise", self.precise)
         if self.max_executions is not None:
             check_number("max_executions", self.max_executions, 1, 2**53, whole=True)
         if self.timeout is not None:
             check_number("timeout", self.timeout, 0, 604_800, above=True)
         if self.retry is not None and not isinstance(self.retry, Retry):
             raise InvalidError("retry", self.retry, "None or a rota.Retry")
-        if len(self.tags) > 20:
-            raise InvalidError("tags", self.tags, "at most 20 tags")
-        for tag in self.tags:
-            check_id("tags", tag)
-        description: object = self.description
-        if not isinstance(description, str) or len(description) > 1000:
-            raise InvalidError("description", self.description, "text of at most 1000 characters")
+        if self.tags:
+            check_tags(self.tags)
+        if self.description != "":
+            check_text("description", self.description)
         if self.misfire == "all" and self.overlap in ("skip", "queue_one", "cancel_previous"):
             raise InvalidError(
                 "misfire",

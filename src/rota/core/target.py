@@ -19,7 +19,7 @@ from rota.core.aws_names import (
 from rota.core.errors import InvalidError
 from rota.core.http_rules import check_headers, check_url
 from rota.core.ids import check_id
-from rota.core.limits import check_number
+from rota.core.limits import check_flag, check_number
 from rota.core.reach import check_public
 
 _ALLOWED = (
@@ -77,6 +77,7 @@ class HttpTarget(msgspec.Struct, frozen=True, tag="http", tag_field="kind", omit
             raise InvalidError("target.method", self.method, "one of " + ", ".join(METHODS))
         check_headers(self.headers)
         check_number("target.timeout", self.timeout, 0, 900, above=True)
+        check_flag("target.allow_private", self.allow_private)
 
     def __str__(self) -> str:
         return self.url
@@ -106,6 +107,7 @@ class LambdaTarget(msgspec.Struct, frozen=True, tag="lambda", tag_field="kind", 
 
     def __post_init__(self) -> None:
         check_function(self.function)
+        check_flag("target.asynchronous", self.asynchronous)
 
     def __str__(self) -> str:
         return f"lambda:{self.function}{'?asynchronous' if self.asynchronous else ''}"
@@ -146,6 +148,7 @@ class StepFunctionsTarget(msgspec.Struct, frozen=True, tag="stepfunctions", tag_
 
     def __post_init__(self) -> None:
         check_machine(self.machine)
+        check_flag("target.synchronous", self.synchronous)
 
     def __str__(self) -> str:
         return f"stepfunctions:{self.machine}{'?synchronous' if self.synchronous else ''}"

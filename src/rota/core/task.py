@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from rota.core.errors import ExistsError, InvalidError, NotFoundError
 from rota.core.ids import check_id
-from rota.core.limits import check_number
+from rota.core.limits import check_flag, check_number
 from rota.core.retry import NEVER, Retry
 
 P = ParamSpec("P")
@@ -32,6 +32,7 @@ class Task(Generic[P, R]):
             check_number("timeout", timeout, 0, 604_800, above=True)
         if not isinstance(retry, Retry):
             raise InvalidError("retry", retry, "a rota.Retry", task=name)
+        check_flag("batch", batch)
         self.function = function
         self.rota_task = name
         self.retry = retry
@@ -102,5 +103,5 @@ def make_task(
     schema: type | None = None,
 ) -> Task[P, R]:
     """A task of `function`; its name is the function's unless given."""
-    found = name or re.sub(r"\W", "", getattr(function, "__name__", "task"))
-    return Task(function, found, retry or NEVER, timeout, batch, schema)
+    found = re.sub(r"\W", "", getattr(function, "__name__", "task")) if name is None else name
+    return Task(function, found, NEVER if retry is None else retry, timeout, batch, schema)

@@ -16,6 +16,7 @@ import msgspec
 
 from rota.core.errors import ConflictError, ExistsError, InvalidError, NotFoundError
 from rota.core.firing import NO_RUNS, paused_row, plan
+from rota.core.limits import check_text
 from rota.core.run import Run, RunKey
 from rota.core.schedule import Change, Pause, Schedule, StoredSchedule, TickRow, check_fires, first_tick, new_schedule
 from rota.core.target import AnyTarget, TaskTarget
@@ -49,7 +50,7 @@ def check_task(target: AnyTarget, tasks: Container[str] | None, field: str = "ta
 
 def find(store: ScheduleStore, schedule_id: str) -> StoredSchedule:
     """The schedule; NotFoundError with the nearest names."""
-    found = store.get([schedule_id])
+    found = store.get([check_text("id", schedule_id)])
     if found:
         return found[0]
     names = [row.id for row in store.list(ScheduleQuery(limit=_HINTED))]
@@ -131,7 +132,7 @@ def _kept(stored: StoredSchedule | None, schedule_id: str) -> StoredSchedule:
 
 def pause(store: ScheduleStore, schedule_id: str, by: str, reason: str, now: int) -> StoredSchedule:
     """Fire nothing from now on. Runs that were accepted go on. ConflictError if it is paused or finished already."""
-    said = _text("reason", reason)
+    said = check_text("reason", reason)
 
     def make(stored: StoredSchedule, _rows: Sequence[TickRow]) -> Edit:
         if stored.state.paused is not None:
@@ -254,12 +255,6 @@ def trigger(store: ScheduleStore, runs: RunStore, schedule_id: str, payload: byt
                 return run
         at += 1
     raise ConflictError(f"schedule {schedule_id!r} is triggered too often: no run id is free", schedule=schedule_id)
-
-
-def _text(field: str, value: object) -> str:
-    if not isinstance(value, str) or len(value) > 1000:
-        raise InvalidError(field, value, "text of at most 1000 characters")
-    return value
 
 
 def _with(stored: StoredSchedule, *, paused: Pause | None) -> StoredSchedule:

@@ -140,15 +140,14 @@ class Trigger(
         """The first tick after `after` that is not skipped."""
         exclusions = self._window.exclusions
         at = after
-        while True:
+        while at < self._window.last:
             tick = self.next_tick(at)
             if tick is None:
                 return None
             if tick.skip is None:
                 return tick.at
             at = tick.at if exclusions is None else exclusions.end_of(tick.at)
-            if at >= self._window.last:
-                return None
+        return None
 
     def latest_fired(self, after: int, until: int) -> int | None:
         """The last tick in (after, until] that is not skipped."""

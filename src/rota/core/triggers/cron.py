@@ -42,9 +42,9 @@ class Cron(Trigger, frozen=True, tag="cron"):
         text: object = self.text
         if not isinstance(text, str) or not text.strip():
             raise InvalidError("cron text", text, 'give an expression such as "0 30 2 * * ?"')
-        if self.dialect not in {"quartz", "unix", "aws"}:
+        if self.dialect not in ("quartz", "unix", "aws"):
             raise InvalidError("dialect", self.dialect, 'use "quartz", "unix" or "aws"')
-        if self.dst not in {"standard", "quartz", "aws"}:
+        if self.dst not in ("standard", "quartz", "aws"):
             raise InvalidError("dst", self.dst, 'use "standard", "quartz" or "aws"')
         super().__post_init__()
         compiled(self.text, self.dialect, self.timezone, self.dst)
