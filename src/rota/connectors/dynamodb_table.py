@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-import boto3
 import msgspec
 from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rota.connectors.aws_clients import aws_client
 from rota.connectors.jsonl import join_lines
 from rota.connectors.options import DynamoTable
 from rota.connectors.part_files import part_name
@@ -42,7 +42,7 @@ class DynamoTableSink:
     def __init__(self, options: DynamoTable, client: Any = None, sleep: Callable[[float], None] = time.sleep) -> None:
         self._table = options.table
         self._wanted = options.keys
-        self._client: Any = client or boto3.client("dynamodb")
+        self._client: Any = client or aws_client("dynamodb", "sink", options.table)
         self._sleep = sleep
         self._keys: dict[str, str] = {}
 

@@ -33,6 +33,7 @@ from rota.connectors.options import (
     Parts,
     SinkOptions,
     SqliteTable,
+    check_options,
 )
 from rota.connectors.part_files import PartFilesSink
 from rota.connectors.place import Place
@@ -92,7 +93,10 @@ def source_options(source: SourceText) -> FileSource | Generator:
             "a path or glob that ends in .jsonl, .ndjson, .csv, .tsv, .json or .parquet (text also .gz or .zst) is; "
         )
         raise InvalidError("source", source, allowed + "for another name use rota.Jsonl(...), rota.Csv(...), ...")
-    if isinstance(source, (Jsonl, Csv, JsonArray, Parquet, Inventory, Generator)):
+    if isinstance(source, (Jsonl, Csv, JsonArray, Parquet, Inventory)):
+        check_options("source", source)
+        return source
+    if isinstance(source, Generator):
         return source
     if callable(source):
         return Generator(source)
@@ -148,6 +152,7 @@ def sink_options(sink: SinkText) -> SinkOptions:
         return NoSink()
     if not isinstance(sink, str):
         if isinstance(sink, (Parts, OneFile, SqliteTable, DynamoTable, NoSink)):
+            check_options("sink", sink)
             return sink
         raise InvalidError("sink", sink, "a path or an object such as rota.Parts(...) is")
     if sink.endswith((".jsonl", ".ndjson")):

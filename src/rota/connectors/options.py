@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Literal
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -14,6 +15,14 @@ Compression = Literal["auto", "none", "gzip", "zstd"]
 ResultFormat = Literal["jsonl", "csv", "parquet"]
 
 MAX_ITEM_BYTES = 1 << 24
+_Limit = Annotated[int, msgspec.Meta(ge=1)]
+_PHRASES: dict[Any, str] = {
+    str: "a text",
+    bool: "True or False",
+    tuple: "a list of texts",
+    NoneType: "None",
+    Annotated: "a whole number from 1 up",
+}
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -22,7 +31,7 @@ class Jsonl(msgspec.Struct, frozen=True, tag="jsonl", omit_defaults=True):
 
     path: str
     compression: Compression = "auto"
-    max_item_bytes: int = MAX_ITEM_BYTES
+    max_item_bytes: _Limit = MAX_ITEM_BYTES
 
 
 class Csv(msgspec.Struct, frozen=True, tag="csv", omit_defaults=True):
@@ -40,7 +49,7 @@ class Csv(msgspec.Struct, frozen=True, tag="csv", omit_defaults=True):
     columns: tuple[str, ...] | None = None
     header: bool | None = None
     compression: Compression = "auto"
-    max_item_bytes: int = MAX_ITEM_BYTES
+    max_item_bytes: _Limit = MAX_ITEM_BYTES
     cuts: Literal["guess", "scan"] = "guess"
 
     def __post_init__(self) -> None:
@@ -54,7 +63,7 @@ class JsonArray(msgspec.Struct, frozen=True, tag="json_array", omit_defaults=Tru
 
     path: str
     compression: Compression = "auto"
-    max_item_bytes: int = MAX_ITEM_BYTES
+    max_item_bytes: _Limit = MAX_ITEM_BYTES
 
 
 class Parquet(msgspec.Struct, frozen=True, tag="parquet", omit_defaults=True):
@@ -75,6 +84,7 @@ class Inventory(msgspec.Struct, frozen=True, tag="inventory", omit_defaults=True
     path: str
 
     def __post_init__(self) -> None:
+        check_options("source", self)
         bucket, _, key = self.path.removeprefix("s3://").partition("/")
         named = key == "manifest.json" or key.endswith("/manifest.json")
         if not self.path.startswith("s3://") or not bucket or not named or _MAGIC.search(key):
@@ -126,11 +136,32 @@ class DynamoTable(msgspec.Struct, frozen=True, tag="dynamodb_table", omit_defaul
     @property
     def keys(self) -> tuple[str, ...]:
         """The names, however they were given."""
-        return (self.key,) if isinstance(self.key, str) else self.key
+        return (self.key,) if isinstance(self.key, str) else tuple(self.key)
 
 
 class NoSink(msgspec.Struct, frozen=True, tag="none"):
     """Results are counted and not kept; what `sink=None` stands for."""
+
+
+def check_options(face: Literal["source", "sink"], options: msgspec.Struct) -> None:
+    """InvalidError for an option whose value is not of its type; making one of these values does not look."""
+    for option in msgspec.structs.fields(options):
+        value = getattr(options, option.name)
+        try:
+            msgspec.convert(value, option.type)
+        except msgspec.ValidationError as error:
+            allowed = " or ".join(map(_phrase, get_args(option.type) if _is_union(option.type) else (option.type,)))
+            raise InvalidError(f"{face}.{option.name}", value, f"{allowed} is") from error
+
+
+def _is_union(kind: Any) -> bool:
+    return NoneType in get_args(kind) or get_origin(kind) is UnionType
+
+
+def _phrase(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(get_args(kind))
+    return _PHRASES[get_origin(kind) or kind]
 
 
 FileSource = Jsonl | Csv | JsonArray | Parquet | Inventory

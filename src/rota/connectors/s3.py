@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rota.connectors.aws_clients import aws_client
 from rota.connectors.place import BLOCK
 from rota.core.chunk import Origin
 from rota.core.errors import InvalidError, SourceError
@@ -46,7 +46,7 @@ class S3Objects:
     def __init__(self, uri: str, client: Any = None) -> None:
         self._uri = uri
         self._bucket, self._key = split_uri(uri)
-        self._client: Any = client or boto3.client("s3")
+        self._client: Any = client or aws_client("s3", "source", uri)
 
     def find(self) -> Iterator[Origin]:
         magic = _MAGIC.search(self._key)
@@ -107,7 +107,7 @@ def open_object(uri: str) -> Iterator[ObjectBody]:
     """The bytes of an object; SourceError if it cannot be read."""
     bucket, key = split_uri(uri)
     try:
-        body = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"]
+        body = aws_client("s3", "source", uri).get_object(Bucket=bucket, Key=key)["Body"]
     except (ClientError, BotoCoreError) as error:
         raise _failed(uri, error) from error
     with closing(body):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rota.connectors.aws_clients import aws_client
 from rota.connectors.place import BLOCK
 from rota.core.errors import InvalidError, StoreError
 
@@ -21,7 +21,7 @@ class Bucket:
     def __init__(self, name: str, uri: str, client: Any = None) -> None:
         self.name: str = name
         self._uri = uri
-        self._client: Any = client or boto3.client("s3")
+        self._client: Any = client or aws_client("s3", "sink", uri)
 
     def call(self, action: str, **arguments: Any) -> Any:
         """The answer of S3. InvalidError if there is no such bucket, StoreError for anything else."""

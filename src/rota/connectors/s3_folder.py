@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rota.connectors.aws_clients import aws_client
 from rota.connectors.place import BLOCK
 from rota.connectors.s3 import split_uri
 from rota.core.errors import SourceError, StoreError
@@ -26,7 +27,7 @@ class S3Folder:
         self.uri: str = uri.rstrip("/")
         self._bucket, prefix = split_uri(self.uri, "directory")
         self._prefix = f"{prefix}/" if prefix else ""
-        self._client: Any = client or boto3.client("s3")
+        self._client: Any = client or aws_client("s3", "directory", uri)
 
     def write(self, name: str, data: Iterable[bytes]) -> None:
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as body:
