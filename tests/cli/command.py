@@ -39,6 +39,10 @@ class Command:
         """Run it with --json; answers the value."""
         return json.loads(self(*arguments, "--json"))
 
+    def stores_nothing(self) -> bool:
+        """Whether there is neither a schedule nor a run."""
+        return not self.database.exists() or (self.json("schedule", "list"), self.json("run", "list")) == ([], [])
+
     def refused(self, arguments: Sequence[str], exit_code: int = 2) -> str:
         """Run it; it must fail with one line. Answers that."""
         self(*arguments, exit_code=exit_code)

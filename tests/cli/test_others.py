@@ -52,7 +52,7 @@ def test_at(rota: Command) -> None:
 )
 def test_bad_one_offs(rota: Command, arguments: list[str]) -> None:
     rota.refused(["at", *arguments])
-    assert rota.json("run", "list") == []
+    assert rota.stores_nothing()
 
 
 @pytest.mark.parametrize(
@@ -134,6 +134,27 @@ def test_cron(rota: Command) -> None:
     rota.refused(["cron", "next", "now and then"])
     rota.refused(["cron", "explain", "every 1h", "--dst", "aws"])
     assert not rota.database.exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "schedule list", "schedule show x", "schedule update x --every 1h", "schedule delete x", "run list",
+        "dead list", "dead purge --all", "queue list", "queue receive q", "queue ack 1", "batch list",
+        "batch show x@2090-01-01T00:00:00Z", "batch resume x@2090-01-01T00:00:00Z", "db check",
+    ],
+)  # fmt: skip
+def test_a_mistyped_url_is_no_empty_database(rota: Command, line: str) -> None:
+    assert "no database" in rota.refused(line.split(), 1)
+    assert not rota.database.exists()
+
+
+@pytest.mark.parametrize(
+    "line", ["schedule create x queue:q --every 1h", f"at {NEW_YEAR} queue:q", "queue send q 1", "db migrate"]
+)
+def test_what_puts_something_in_makes_the_database(rota: Command, line: str) -> None:
+    rota(*line.split())
+    rota("db", "check")
 
 
 def test_db(rota: Command, tmp_path: Path) -> None:

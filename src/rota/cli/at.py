@@ -74,7 +74,7 @@ def at(
         retry=retry_policy(retry_attempts, retry_initial, retry_factor, retry_maximum, retry_jitter),
     )
     value = json_value("payload", payload)
-    with connect(url, app) as client:
+    with connect(url, app, make=True) as client:
         run = client.at(instant("when", when), aimed(target, method, header, allow_private), value, id=id, **options)
     if json:
         print_json({"run": run})

@@ -11,7 +11,8 @@ import typer
 from rota import wiring
 from rota.cli.options import Json, Url
 from rota.cli.output import print_json, say
-from rota.core.errors import NotFoundError, StoreCorruptError
+from rota.cli.session import existing
+from rota.core.errors import StoreCorruptError
 from rota.wiring import DEFAULT_URL
 
 group: typer.Typer = typer.Typer(name="db", help="Check, migrate and back up the database file.", no_args_is_help=True)
@@ -20,7 +21,7 @@ group: typer.Typer = typer.Typer(name="db", help="Check, migrate and back up the
 @group.command()
 def check(url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Check the file: SQLite's own integrity, then what rota promises of its rows."""
-    path = _existing(url)
+    path = existing(url)
     problems = _problems(url, path)
     if json:
         print_json({"database": str(path), "problems": problems})
@@ -53,7 +54,7 @@ def backup(
     json: Json = False,
 ) -> None:
     """Copy a consistent state while others go on writing."""
-    path = _existing(url)
+    path = existing(url)
     file = wiring.database(url)
     try:
         file.backup(to)
@@ -76,10 +77,3 @@ def _problems(url: str, path: Path) -> list[str]:
         return file.check()
     finally:
         file.close()
-
-
-def _existing(url: str) -> Path:
-    path, _ = wiring.split_url(url)
-    if not path.exists():
-        raise NotFoundError("database", str(path))
-    return path

@@ -28,7 +28,7 @@ def send(
 ) -> None:
     """Send one message."""
     value = json_value("message", payload)
-    with connect(url) as client:
+    with connect(url, make=True) as client:
         client.queues.send(queue, value, delay=delay)
     if json:
         print_json({"sent": 1, "queue": queue})

@@ -128,7 +128,7 @@ def create(
         description=description,
         retry=(retry_attempts, retry_initial, retry_factor, retry_maximum, retry_jitter),
     )
-    with connect(url, app) as client:
+    with connect(url, app, make=True) as client:
         row = client.schedules.create(id, trigger, aimed(target, method, header, allow_private), **options)
     _changed(row, "created", json)
 

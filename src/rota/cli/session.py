@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rota import loading, wiring
 from rota.app import App
 from rota.client import Client
-from rota.core.errors import InvalidError, RotaError
+from rota.core.errors import InvalidError, NotFoundError, RotaError
 from rota.core.outcome import innermost_frame
 
 
-def connect(url: str, app: str | None = None) -> Client:
-    """The client of a command, to be used as a context manager."""
-    return wiring.connect(url, load_app(app))
+def connect(url: str, app: str | None = None, *, make: bool = False) -> Client:
+    """The client of a command, to be used as a context manager. make: make the database if there is none, which is for
+    commands that put something into it; for all others it is NotFoundError, since the URL may be mistyped."""
+    loaded = load_app(app)
+    if not make and not url.startswith("aws://"):
+        existing(url)
+    return wiring.connect(url, loaded)
+
+
+def existing(url: str) -> Path:
+    """The database file behind a sqlite URL; NotFoundError if there is none."""
+    path, _ = wiring.settings_of(url, {})
+    if not path.exists():
+        raise NotFoundError("database", str(path), "`rota serve` makes one, and so does the first thing put into it")
+    return path
 
 
 def load_app(name: str | None) -> App | None:
