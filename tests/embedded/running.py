@@ -15,7 +15,7 @@ from rota.core.run import Run, RunRecord, RunSpec
 from rota.core.schedule import Schedule, TickRow, new_schedule
 from rota.core.target import TaskTarget
 from rota.core.triggers import AnyTrigger
-from rota.embedded.engine import Engine
+from rota.embedded.engine import REAP_EVERY, Engine
 from rota.embedded.settings import Settings
 from rota.embedded.sqlite.file import SqliteFile
 from rota.ports.clock import Clock
@@ -99,6 +99,7 @@ def running(
     calls: Mapping[type, TargetCall] | None = None,
     runs: Callable[[RunStore], RunStore] = lambda store: store,
     start: bool = True,
+    reap_every: float = REAP_EVERY,
     **settings: Any,
 ) -> Iterator[Running]:
     """An engine for `app` on the file at `path`, started, and stopped at the end. runs: wraps the store of runs."""
@@ -112,6 +113,7 @@ def running(
         settings=Settings(**{"durability": "process", "grace": 5.0, **settings}),
         changed=file.database.version,
         release=file.close,
+        reap_every=reap_every,
     )
     try:
         if start:

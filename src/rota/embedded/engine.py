@@ -60,7 +60,8 @@ class InterruptedAttemptError(Exception):
 
 class Engine:
     """inquiries: how each kind of target that knows is asked about an attempt that was cut off. changed: answers a
-    number that differs after another process wrote. release: gives up the lock and closes the store."""
+    number that differs after another process wrote. release: gives up the lock and closes the store. reap_every:
+    seconds between two looks for what is older than the retention."""
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class Engine:
         changed: Callable[[], int],
         release: Callable[[], None],
         inquiries: Mapping[type, Inquiry] | None = None,
+        reap_every: float = REAP_EVERY,
     ) -> None:
         self._schedules = schedules
         self._runs = runs
@@ -84,6 +86,7 @@ class Engine:
         self._changed = changed
         self._release = release
         self._inquiries = dict(inquiries or {})
+        self._reap_every = reap_every
         self._horizon = round(settings.horizon * 1000)
         self._near_runs = NearRuns(runs, settings.near_limit)
         self._near_schedules = NearSchedules(schedules, settings.near_limit)
@@ -349,7 +352,7 @@ class Engine:
                 log.warning("the clock stepped by %+.1f s, or the machine slept", stepped / 1000)
                 drift += stepped
                 self.wake()
-            if time.monotonic() - reaped > REAP_EVERY:
+            if time.monotonic() - reaped > self._reap_every:
                 reaped = time.monotonic()
                 self._forget(now)
 
