@@ -22,7 +22,7 @@ from rota.cli.batch_shapes import amount, batch_shape, dead_shape, group_shape, 
 from rota.cli.definition import given
 from rota.cli.options import Json, Limit, Url, json_value
 from rota.cli.output import note, print_fields, print_json, print_table, say
-from rota.cli.session import connect, load_app
+from rota.cli.session import connect, load_app, refuse_missing
 from rota.client import Client
 from rota.core.batch import BatchRun
 from rota.core.errors import InvalidError, public_name
@@ -259,6 +259,7 @@ def resume(
         _said(run, json)
         Place(url).check_carried(run)
         return
+    refuse_missing(url)
     _carry_out(Place(url, app), _loaded(app), lambda client: client.batches.resume(id), detach, json)
 
 
@@ -327,6 +328,7 @@ def redrive(
         _said(run, json)
         Place(url).check_carried(run)
         return
+    refuse_missing(url)
     _carry_out(Place(url, app), _loaded(app), lambda client: _redriven(client, id, group), detach, json)
 
 

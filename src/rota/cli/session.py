@@ -15,9 +15,15 @@ def connect(url: str, app: str | None = None, *, make: bool = False) -> Client:
     """The client of a command, to be used as a context manager. make: make the database if there is none, which is for
     commands that put something into it; for all others it is NotFoundError, since the URL may be mistyped."""
     loaded = load_app(app)
-    if not make and not url.startswith("aws://"):
-        existing(url)
+    if not make:
+        refuse_missing(url)
     return wiring.connect(url, loaded)
+
+
+def refuse_missing(url: str) -> None:
+    """NotFoundError if there is no database behind a sqlite URL."""
+    if not url.startswith("aws://"):
+        existing(url)
 
 
 def existing(url: str) -> Path:
