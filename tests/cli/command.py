@@ -23,12 +23,12 @@ class Command:
         self.out = ""
         self.err = ""
 
-    def __call__(self, *arguments: str, exit_code: int = 0, width: int | None = None) -> str:
+    def __call__(self, *arguments: str, exit_code: int = 0, width: int | None = None, stdin: str = "") -> str:
         """Run it; answers what it printed to stdout."""
         environment = {**WIDE, "ROTA_URL": self.url, "ROTA_APP": ""}
         if width is not None:
             environment["COLUMNS"] = str(width)
-        result = CliRunner().invoke(app, list(arguments), env=environment)
+        result = CliRunner().invoke(app, list(arguments), env=environment, input=stdin)
         self.out, self.err = result.stdout, result.stderr
         assert result.exit_code == exit_code, (
             f"{arguments}: {result.exit_code}\n{self.out}\n{self.err}\n{result.exception}"

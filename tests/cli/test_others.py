@@ -123,6 +123,20 @@ def test_queues(rota: Command) -> None:
         rota.refused(["queue", *arguments])
 
 
+def test_payloads_from_files_and_stdin(rota: Command, tmp_path: Path) -> None:
+    file = tmp_path / "order.json"
+    file.write_text('{"id": 17}\n')
+    run = rota("at", NEW_YEAR, "queue:q", "--payload", f"@{file}").strip()
+    assert rota.json("run", "show", run)["payload"] == {"id": 17}
+    rota("queue", "send", "orders", "-", stdin="18\n")
+    rota("queue", "send", "orders", "@-", stdin='"nineteen"')
+    assert rota("queue", "receive", "orders", "-n", "2", "--ack") == '18\n"nineteen"\n'
+    assert "No such file" in rota.refused(["queue", "send", "orders", f"@{tmp_path}/none.json"])
+    file.write_text("{not json")
+    assert "a file of JSON" in rota.refused(["queue", "send", "orders", f"@{file}"])
+    rota.refused(["queue", "send", "orders", "-"])
+
+
 def test_cron(rota: Command) -> None:
     arguments = ["0 30 7 ? * MON-FRI", "--timezone", "Europe/Berlin", "-n", "2", "--after", "2026-11-21T00:00:00Z"]
     assert rota("cron", "next", *arguments) == "2026-11-23T07:30:00+01:00\n2026-11-24T07:30:00+01:00\n"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -81,7 +83,9 @@ ExcludeFile = Annotated[
 ]
 Jitter = Annotated[str | None, typer.Option("--jitter", metavar="SECONDS", help="Delay each run by up to so much.")]
 
-Payload = Annotated[str | None, typer.Option("--payload", metavar="JSON", help="What the target is given.")]
+Payload = Annotated[
+    str | None, typer.Option("--payload", metavar="JSON", help="What the target is given; @FILE, or - for stdin.")
+]
 Misfire = Annotated[
     str | None, typer.Option("--misfire", help="Ticks later than --grace: skip, once, earliest or all.")
 ]
@@ -119,14 +123,27 @@ _INSTANT = (
 
 
 def json_value(field: str, text: str | None) -> Any:
-    """The value of a JSON text; None for None."""
+    """The value of a JSON text, of the file that @FILE names, or of what stdin holds for "-" or "@-"; None for None."""
     if text is None:
         return None
+    if text == "-" or text.startswith("@"):  # no JSON begins so
+        return _json_in_file(field, text.removeprefix("@"))
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         allowed = f"JSON, such as '{{\"id\": 1}}', 5 or '\"text\"' ({error})"
         raise InvalidError(field, text, allowed) from None
+
+
+def _json_in_file(field: str, name: str) -> Any:
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text()
+    except (OSError, ValueError) as error:
+        raise InvalidError(field, f"@{name}", f"a file of JSON that can be read ({error})") from None
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidError(field, "-" if name == "-" else f"@{name}", f"a file of JSON ({error})") from None
 
 
 def time_value(text: str) -> str | float:

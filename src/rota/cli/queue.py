@@ -21,7 +21,9 @@ QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's nam
 @group.command()
 def send(
     queue: QueueName,
-    payload: Annotated[str, typer.Argument(metavar="JSON", help="The message.", show_default=False)],
+    payload: Annotated[
+        str, typer.Argument(metavar="JSON", help="The message; @FILE, or - for stdin.", show_default=False)
+    ],
     delay: Annotated[float, typer.Option("--delay", metavar="SECONDS", help="Before it can be received.")] = 0,
     url: Url = DEFAULT_URL,
     json: Json = False,
