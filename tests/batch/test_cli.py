@@ -92,9 +92,14 @@ def test_without_a_server_the_command_says_what_one_would_log(shell: Shell) -> N
     command = [sys.executable, "-m", "rota", "batch", "start", "graves", "--app", "shop.py", "--json"]
     done = subprocess.run(command, check=True, cwd=shell.root, capture_output=True, text=True, timeout=PATIENCE)
     assert json.loads(done.stdout)["failed"] == 1
-    warned = [line for line in done.stderr.splitlines() if "WARNING rota.batch" in line]
-    assert warned
-    assert all("a worker died (exit status 7)" in line for line in warned)
+    warned = [line.partition(": ")[2] for line in done.stderr.splitlines() if "WARNING rota.batch" in line]
+    id = json.loads(done.stdout)["id"]
+    died, sought = "a worker died (exit status 7) at attempt", "the item that kills workers is looked for by halving"
+    assert warned == [
+        f"{id}: {died} 1 of chunk 1, which is attempted again",
+        f"{id}: {died} 2 of chunk 1: {sought}",
+        f"{id}: chunk 1: item 9 kills workers (exit status 7), so it is a dead letter",
+    ]
 
 
 def test_what_tasks_print_is_no_result(shell: Shell) -> None:

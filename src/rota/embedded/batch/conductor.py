@@ -153,7 +153,7 @@ class Conductor:
         if not run.planned:
             source.check()
         sink = prepared_sink(run)
-        jobs = Jobs(spec, run.revision, run.groups)
+        jobs = Jobs(spec, run.revision, run.groups, lambda said: log.warning("%s: %s", run.id, said))
         self._workers = Workers(setup, spec.concurrency, self._forge, self._lifeline)
         self._counting = Counting(run, self._places.spool, source.size(), self._workers.ring)
         marking = Marking(self._store, self.key, source, sink, self._places, self._counting.total, self._workers.ring)
@@ -292,7 +292,6 @@ class Conductor:
         if fatal is not None:
             raise _FatalError(fatal)
         for one in died:
-            log.warning("%s: a worker died (%s)", self._run.id, one.how)
             self._stillborn += not one.ready
             if self._stillborn >= STILLBORN:
                 raise _FatalError(Failure(("rota.WorkerDied",), f"workers die ({one.how}) before they can begin"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -30,9 +30,13 @@ class _Case:
 
 
 class Jobs:
-    """The chunks of a batch run that are planned and not done."""
+    """The chunks of a batch run that are planned and not done. warn: called with what whoever looks after it should
+    know of workers that died: three sentences for an item that kills workers, however many it kills."""
 
-    def __init__(self, spec: BatchSpec, revision: int, groups: tuple[str, ...]) -> None:
+    def __init__(
+        self, spec: BatchSpec, revision: int, groups: tuple[str, ...], warn: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._warn = warn
         self._spec = spec
         self._revision = revision
         self._groups = groups
@@ -125,20 +129,28 @@ class Jobs:
         self.take_back(died.others)
         job = died.on
         if job is None:
+            self._warn(f"a worker died ({died.how}) with no chunk in hand")
             return None
         self.retries += 1
         case = self._cases.setdefault(job.chunk.number, _Case())
         case.deaths += 1
         case.how = f"a worker process died ({died.how}) while it worked on this item"
+        chunk = f"chunk {job.chunk.number}"
         if job.kind == "stretch":
             assert case.isolation is not None
+            if job.high - job.low == 1:
+                self._warn(f"{chunk}: item {job.low} kills workers ({died.how}), so it is a dead letter")
             case.isolation.kill(Stretch(job.low, job.high))
             self._isolate(job.chunk, case)
         elif job.kind == "whole" and case.deaths < WHOLE_ATTEMPTS:
+            self._warn(f"a worker died ({died.how}) at attempt {case.deaths} of {chunk}, which is attempted again")
             self._put(job)
         elif job.kind == "whole":
+            said = "the item that kills workers is looked for by halving"
+            self._warn(f"a worker died ({died.how}) at attempt {case.deaths} of {chunk}: {said}")
             self._put(self._job("count", job.chunk), first=True)
         else:
+            self._warn(f"a worker died ({died.how}) reading or writing {chunk}, before any item")
             case.failures += 1
             if case.failures >= ATTEMPTS:
                 said = f"workers die ({died.how}) reading or writing chunk {job.chunk.number}, before any item"
