@@ -92,6 +92,26 @@ def test_items_are_selected_before_they_are_batched() -> None:
     assert batch["Items"] == [{"value": "a", "index": 0}, {"value": "b", "index": 1}]
 
 
+@pytest.mark.parametrize("body", [b'[{"id": 1}, {"id": 2', b"[1, \xff]"])
+def test_a_file_that_cannot_be_read_is_an_error_of_the_reader_that_can_be_caught(body: bytes) -> None:
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="files")
+    s3.put_object(Bucket="files", Key="broken.json", Body=body)
+    reader = {
+        "Resource": "arn:aws:states:::s3:getObject",
+        "ReaderConfig": {"InputType": "JSON"},
+        "Parameters": {"Bucket": "files", "Key": "broken.json"},
+    }
+    caught = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.problem", "Next": "Told"}]
+    definition = distributed({"Type": "Pass"}, ItemReader=reader, ItemBatcher={"MaxItemsPerBatch": 2}, Catch=caught)
+    definition["States"]["Told"] = {"Type": "Succeed"}
+    found = run(definition, {})
+    assert (found["status"], json.loads(found["output"])["problem"]["Error"]) == (
+        "SUCCEEDED",
+        "States.ItemReaderFailed",
+    )
+
+
 def test_results_are_written_with_a_manifest() -> None:
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket="results")

@@ -127,3 +127,20 @@ def test_six_thousand_failures_of_ten_thousand_are_an_error_that_is_told_once(
         "executions"
     ]
     assert execution["status"] == "FAILED"
+
+
+def test_an_execution_that_somebody_stops_ends_its_batch_run_and_is_told(
+    client: Client, stack: Stack, aws: Emulator, tmp_path: Path
+) -> None:
+    put_orders(0, tmp_path / "healed")
+    run = client.batches.start("orders")
+    states, end = boto3.client("stepfunctions"), time.monotonic() + PATIENCE
+    while not (found := states.list_executions(stateMachineArn=stack.outputs["MapMachineArn"])["executions"]):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    states.stop_execution(executionArn=found[0]["executionArn"], cause="by hand")
+    failed = ended(client, run.id, aws)
+    error = "its execution ended as ABORTED and left it unfinished: by hand"
+    assert (failed.state, failed.error) == ("failed", error)
+    [told] = received(stack.outputs["MapFailureQueueUrl"], 1)
+    assert (told["batch_run"], told["error"]) == (run.id, error)

@@ -244,7 +244,7 @@ def test_an_execution_that_somebody_stopped_does_not_leave_its_batch_run_open(st
     stack.states.stop_execution(executionArn=execution["executionArn"])
     stack.batches.post.plan(PlanMessage(run.id, "open", "sweep"))
     stack.turn()
-    ended = stack.client.get(run.id)
+    ended = stack.ended(run.id)
     assert (ended.state, ended.error) == ("failed", "its execution ended as ABORTED and left it unfinished")
 
 

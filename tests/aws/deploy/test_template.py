@@ -9,6 +9,7 @@ from tests.aws.deploy.named_targets import app
 from tests.aws.deploy.planning import plan_of, template_of
 
 import rota
+from rota.aws.batch.messages import EndedMessage, decode_batch_message
 from rota.aws.dynamo.schema import TABLE
 from rota.aws.settings import StackSettings
 from rota.aws.stack.functions import functions_of
@@ -101,6 +102,24 @@ def test_a_queue_never_gives_more_than_the_function_has_reserved() -> None:
             if it["Type"] == "SQS"
         ]
         assert most in ([], [reserved[1]]) or sum(most) <= reserved[1]
+
+
+def test_the_planner_is_told_of_maps_that_ended_and_did_not_succeed() -> None:
+    rule = RESOURCES["MapEndedRule"]["Properties"]
+    assert rule["EventPattern"]["detail"] == {
+        "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+        "stateMachineArn": [{"Ref": "MapMachine"}],
+    }
+    [target] = rule["Targets"]
+    arn = "arn:aws:states:eu-central-1:123456789012:execution:shop-map:orders-1"
+    assert target["Arn"] == {"Fn::GetAtt": ["PlanQueue", "Arn"]}
+    given = target["InputTransformer"]
+    assert given["InputPathsMap"] == {"execution": "$.detail.executionArn"}
+    assert decode_batch_message(given["InputTemplate"].replace("<execution>", arn)) == EndedMessage(arn)
+    for queue in ("PlanQueue", "FailureQueue"):
+        statements = RESOURCES[f"{queue}Policy"]["Properties"]["PolicyDocument"]["Statement"]
+        [may] = [it for it in statements if it["Sid"] == "EventBridge"]
+        assert {"Fn::GetAtt": ["MapEndedRule", "Arn"]} in may["Condition"]["ArnEquals"]["aws:SourceArn"]
 
 
 def test_the_table_is_the_stores() -> None:

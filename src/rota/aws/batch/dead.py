@@ -11,7 +11,7 @@ import logging
 
 from rota.aws.batch.finalizer import Finalizer
 from rota.aws.batch.ledger import Ledger, find
-from rota.aws.batch.messages import ChunkMessage, FinishMessage, LaterMessage, decode_batch_message
+from rota.aws.batch.messages import ChunkMessage, EndedMessage, FinishMessage, LaterMessage, decode_batch_message
 from rota.aws.batch.post import Post
 from rota.aws.batch.processor import Processor, Visit
 from rota.aws.batch.verdicts import decide_failed
@@ -39,6 +39,9 @@ class BatchDead:
             return self._late(message.message, visit)
         if isinstance(message, FinishMessage):
             self._finalizer.give_up(message)
+            return True
+        if isinstance(message, EndedMessage):
+            # If it has left its batch run open, the sweeper sees that.
             return True
         run = find(self._ledger, message.key)
         if run is not None and run.state in ("pending", "running"):

@@ -30,6 +30,8 @@ GOES_ON = "GoesOnError"
 """The error by which the worker asks to be asked again: its search is not through."""
 EXPRESS_SECONDS = 300
 """As long as an Express execution may take."""
+TOLD = "rota.BatchFailed"
+"""The error of an execution whose batch run has failed, once the queue for failures is told."""
 MOST_INPUT = 256 * 1024
 """Bytes that Step Functions hands from state to state."""
 _GET = "arn:aws:states:::s3:getObject"
@@ -156,7 +158,7 @@ def machine(mapper: str, worker: str, failures: str) -> Json:
             "ResultPath": None,
             "Next": "Failed",
         },
-        "Failed": {"Type": "Fail", "Error": "rota.BatchFailed", "CausePath": "$.error"},
+        "Failed": {"Type": "Fail", "Error": TOLD, "CausePath": "$.error"},
     }
     return {"Comment": "Batch runs of rota with the topology map", "StartAt": "Prepare", "States": states}
 

@@ -95,7 +95,15 @@ class FinishMessage(msgspec.Struct, frozen=True, tag="finish", tag_field="kind",
         return batch_key(self.run)
 
 
-AnyBatchMessage = ChunkMessage | LaterMessage | PlanMessage | FinishMessage
+class EndedMessage(msgspec.Struct, frozen=True, tag="ended", tag_field="kind"):
+    """An execution of the state machine for maps did not succeed. execution: its ARN. EventBridge sends this, of every
+    such execution, whether its batch run has ended with it or not."""
+
+    execution: str
+    v: int = VERSION
+
+
+AnyBatchMessage = ChunkMessage | LaterMessage | PlanMessage | FinishMessage | EndedMessage
 _decoder: msgspec.json.Decoder[AnyBatchMessage] = msgspec.json.Decoder(AnyBatchMessage)
 _encoder = msgspec.json.Encoder()
 
@@ -114,12 +122,13 @@ def decode_batch_message(body: str) -> AnyBatchMessage:
     if message.v != VERSION:
         raise InvalidError("message", body, f"a message of version {VERSION}; another version of rota sent this one")
     try:
-        message_key(message)
+        _check_key(message)
     except InvalidError as error:
         raise UnreadableError("message", body, f"a message of a batch run ({error})") from None
     return message
 
 
-def message_key(message: AnyBatchMessage) -> BatchKey:
-    """The batch run that a message is about. InvalidError if it names none."""
-    return message.message.key if isinstance(message, LaterMessage) else message.key
+def _check_key(message: AnyBatchMessage) -> None:
+    """InvalidError if a message names no batch run. Which one an execution is of, Step Functions knows."""
+    if not isinstance(message, EndedMessage):
+        batch_key(message.message.run if isinstance(message, LaterMessage) else message.run)

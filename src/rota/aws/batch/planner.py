@@ -16,21 +16,30 @@ from collections.abc import Callable, Iterator
 
 from rota.aws.batch.benches import Benches, prepared_sink
 from rota.aws.batch.ledger import Headers, Ledger, find
-from rota.aws.batch.map_start import MapStarter
-from rota.aws.batch.messages import ChunkMessage, LaterMessage, PlanMessage, Step, UnreadableError, decode_batch_message
+from rota.aws.batch.map_start import Execution, MapStarter
+from rota.aws.batch.messages import (
+    ChunkMessage,
+    EndedMessage,
+    LaterMessage,
+    PlanMessage,
+    Step,
+    UnreadableError,
+    decode_batch_message,
+)
 from rota.aws.batch.post import Post
 from rota.aws.batch.sizing import sized
 from rota.aws.batch.verdicts import decide_failed
 from rota.connectors.stored import is_spooled
 from rota.core.batch import BatchRun
 from rota.core.chunk import Chunk
-from rota.core.completion import ChunkRow
+from rota.core.completion import ChunkRow, Verdict
 from rota.core.errors import RotaError, SourceError, StoreError
 from rota.core.ledger_tree import FAN_OUT
 from rota.ports.batches import Which
 from rota.ports.clock import Clock
 from rota.processing.jobs import Job, Redo
 from rota.processing.marks import ATTEMPTS
+from rota.service.batches import batch_key
 
 log: logging.Logger = logging.getLogger("rota.batch")
 AHEAD = 10_000
@@ -77,6 +86,8 @@ class Planner:
             self._send_on(message)
         elif isinstance(message, PlanMessage):
             self._take(message, received, left)
+        elif isinstance(message, EndedMessage):
+            self._end_of(message)
         else:
             raise UnreadableError("message", body, "a message for the planner")
 
@@ -119,10 +130,31 @@ class Planner:
             decide_failed(self._ledger, self._post, run, "the stack has no state machine for maps any more")
             return
         ended = self._maps.follow(run)
-        if ended and run.wish == "cancel":
+        if ended is not None:
+            self._left_unfinished(self._maps, run, ended)
+
+    def _end_of(self, message: EndedMessage) -> None:
+        """See to the batch run of an execution that did not succeed, if it has not ended, too."""
+        ended = None if self._maps is None else self._maps.look(message.execution)
+        run = None if ended is None else self._headers.fresh(batch_key(ended.run))
+        if self._maps is None or ended is None or run is None or not run.is_open:
+            return
+        if self._maps.is_current(run, ended):
+            self._left_unfinished(self._maps, run, ended)
+
+    def _left_unfinished(self, maps: MapStarter, run: BatchRun, ended: Execution) -> None:
+        if run.state != "finishing" and run.wish == "cancel":
             self._post.finish(run.id)
-        elif ended:
-            decide_failed(self._ledger, self._post, run, f"its execution ended as {ended} and left it unfinished")
+            return
+        if run.state != "finishing" and run.wish == "pause":
+            maps.turn_over(run, ended)
+            self._post.plan(PlanMessage(run.id, "open", f"turn-{run.revision}-{ended.turn + 1}"))
+            return
+        log.error("%s: %s", run.id, ended)
+        self._ledger.decide(run.key, Verdict("failed", str(ended)))
+        if not ended.is_told:
+            maps.conclude(run, ended)
+        self._post.finish(run.id)
 
     # for _Planning, which is a part of this
 

@@ -3,9 +3,11 @@ runs that failed."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from rota.aws.batch.map_machine import machine
+from rota.aws.batch.messages import VERSION
 from rota.aws.stack.function import Function, ref
 from rota.aws.stack.map_statements import NAME
 from rota.aws.stack.permission import arn
@@ -14,6 +16,7 @@ from rota.aws.stack.statements import queue_resource
 from rota.aws.stack.suppress import on_purpose
 
 Json = dict[str, Any]
+MAP_RULE = "MapEndedRule"
 _STARTERS = ("Planner", "Worker")
 """Functions that start maps, or check whether the stack has them. Those of maps themselves cannot be told."""
 _FUNCTIONS: tuple[Function, ...] = (
@@ -67,6 +70,7 @@ def map_resources(plan: StackPlan, machine_statements: list[Json]) -> Json:
     return {
         "MapMachine": _machine(),
         "MapMachineRole": _machine_role(machine_statements),
+        MAP_RULE: _rule(),
         "MapMachineLogs": {
             "Type": "AWS::Logs::LogGroup",
             "DeletionPolicy": "Delete",
@@ -77,6 +81,40 @@ def map_resources(plan: StackPlan, machine_statements: list[Json]) -> Json:
                 "LogGroupName": {"Fn::Sub": "/aws/vendedlogs/states/${AWS::StackName}-map"},
                 "RetentionInDays": ref("LogRetentionDays"),
             },
+        },
+    }
+
+
+def map_rules(plan: StackPlan) -> list[Any]:
+    """The ARNs of the rules, which send to FailureQueue what does not get through."""
+    return [arn(MAP_RULE)] if plan.maps else []
+
+
+def _rule() -> Json:
+    """Tells the planner of executions that did not succeed: some end where none of their own states can tell of it."""
+    told = {"kind": "ended", "execution": "<execution>", "v": VERSION}
+    return {
+        "Type": "AWS::Events::Rule",
+        "Properties": {
+            "Description": "Executions of maps that ended and did not succeed",
+            "State": "ENABLED",
+            "EventPattern": {
+                "source": ["aws.states"],
+                "detail-type": ["Step Functions Execution Status Change"],
+                "detail": {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [ref("MapMachine")]},
+            },
+            "Targets": [
+                {
+                    "Id": "Planner",
+                    "Arn": arn("PlanQueue"),
+                    "InputTransformer": {
+                        "InputPathsMap": {"execution": "$.detail.executionArn"},
+                        "InputTemplate": json.dumps(told),
+                    },
+                    "RetryPolicy": {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400},
+                    "DeadLetterConfig": {"Arn": arn("FailureQueue")},
+                }
+            ],
         },
     }
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from rota.aws.dynamo.schema import EXPIRES, TABLE
 from rota.aws.stack.batches import QUEUES
+from rota.aws.stack.map import map_rules
 from rota.aws.stack.parameters import visibility
 from rota.aws.stack.permission import arn
 from rota.aws.stack.pipe import PIPELINE_QUEUES, VISIBLE, pipe_rules
@@ -164,8 +165,7 @@ def _queue(retention: int, *, dead: str | None = None, visible: object = None, n
 
 def _queue_policy(resource: str, plan: StackPlan) -> Json:
     statements: list[Json] = [only_by_tls("sqs:*", [arn(resource)])]
-    if resource == "FailureQueue":
-        rules = [arn("FeederPeriodic"), *([arn("SweeperHourly")] if plan.batches else []), *pipe_rules(plan)]
+    if rules := _senders(resource, plan):
         statements.append(
             {
                 "Sid": "EventBridge",
@@ -183,6 +183,16 @@ def _queue_policy(resource: str, plan: StackPlan) -> Json:
             "PolicyDocument": {"Version": "2012-10-17", "Statement": statements},
         },
     }
+
+
+def _senders(resource: str, plan: StackPlan) -> list[Any]:
+    """The rules of EventBridge that send to a queue."""
+    if resource == "PlanQueue":
+        return map_rules(plan)
+    if resource != "FailureQueue":
+        return []
+    sweeping = [arn("SweeperHourly")] if plan.batches else []
+    return [arn("FeederPeriodic"), *sweeping, *pipe_rules(plan), *map_rules(plan)]
 
 
 def only_by_tls(actions: str, on: Iterable[object]) -> Json:

@@ -1,4 +1,5 @@
-"""Step Functions: Distributed Map with ItemBatcher, ResultWriter and numbers given by paths, which stock ignores.
+"""Step Functions: Distributed Map with ItemBatcher, ResultWriter and numbers given by paths, which stock ignores; and a
+file that cannot be read fails its reader, where stock ends the execution with States.Runtime, which nothing catches.
 
 Items are batched before MiniStack's own map sees them, and each batch is an item to it; so what it counts and tolerates
 are batches, where AWS counts and tolerates items.
@@ -29,7 +30,22 @@ _OUTPUT_FIELDS = ("ResultSelector", "ResultPath", "OutputPath")
 
 def mend() -> None:
     """Patch the distributed map."""
+    replace(stepfunctions, "_read_map_items", "b846851544b8", _failing_as_reader)
     replace(stepfunctions, "_run_distributed_map", "2b77d3ec0e04", _batched_and_written)
+
+
+def _failing_as_reader(read: Any) -> Any:
+    """What cannot be read is an error of the reader's, which `Catch` takes."""
+
+    def items(reader: State, effective: Any, context: State) -> Any:
+        try:
+            return read(reader, effective, context)
+        except stepfunctions._ExecutionError:
+            raise
+        except Exception as error:
+            raise stepfunctions._ExecutionError("States.ItemReaderFailed", str(error)) from error
+
+    return items
 
 
 def _batched_and_written(run: Any) -> Any:
