@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -237,19 +234,3 @@ def test_bad_usage_is_json_where_that_was_asked_for(rota: Command, line: str, sa
 def test_version(rota: Command) -> None:
     assert rota("--version") == f"rota {version('rota')}\n"
     assert "Runs work later" in rota("--help")
-
-
-def test_completion_knows_schedules(rota: Command) -> None:
-    for name in ("nightly", "noon", "weekly"):
-        rota("schedule", "create", name, "queue:q", "--every", "1h")
-    environment = {
-        **os.environ,
-        "ROTA_URL": rota.url,
-        "_ROTA_COMPLETE": "complete_bash",
-        "COMP_WORDS": "rota schedule show n",
-        "COMP_CWORD": "3",
-    }
-    done = subprocess.run(
-        [Path(sys.executable).parent / "rota"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.stdout.split() == ["nightly", "noon"]

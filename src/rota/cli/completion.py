@@ -1,25 +1,56 @@
-"""Completing schedule ids in the shell."""
+"""Completing what the shell cannot know: ids, and the values that an option allows."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import typer
 
 from rota import wiring
+from rota.client import Client
 from rota.core.errors import RotaError
 
 _MOST = 10_000
+_RECENT = 500
 
 
 def complete_schedule(context: typer.Context, incomplete: str) -> list[str]:
-    """Ids that begin with what is typed; none where the store cannot be read, for a shell has no place for errors."""
+    """Ids of schedules that begin with what is typed."""
+    return _complete(
+        context,
+        incomplete,
+        lambda client: [row.id for row in client.schedules.list(search=incomplete or None, limit=_MOST)],
+    )
+
+
+def complete_run(context: typer.Context, incomplete: str) -> list[str]:
+    """Ids of the latest runs that begin with what is typed."""
+    schedule = incomplete.partition("@")[0] if "@" in incomplete else None
+    return _complete(
+        context,
+        incomplete,
+        lambda client: [record.id for record in client.runs.list(schedule=schedule, limit=_RECENT)],
+    )
+
+
+def one_of(*values: str) -> Callable[[str], list[str]]:
+    """What completes an option that allows these values."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    return complete
+
+
+def _complete(context: typer.Context, incomplete: str, ask: Callable[[Client], list[str]]) -> list[str]:
+    """None where the store cannot be read, for a shell has no place for errors."""
     url = context.params.get("url") or os.environ.get("ROTA_URL") or wiring.DEFAULT_URL
     try:
         if not wiring.split_url(url)[0].is_file():
             return []
         with wiring.connect(url) as client:
-            rows = client.schedules.list(search=incomplete or None, limit=_MOST)
+            ids = ask(client)
     except RotaError:
         return []
-    return [row.id for row in rows if row.id.startswith(incomplete)]
+    return [id for id in ids if id.startswith(incomplete)]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from rota.cli.completion import complete_run, complete_schedule
 from rota.cli.options import Json, Limit, RunId, Url
 from rota.cli.output import note, print_fields, print_json, print_table, say
 from rota.cli.run import attempt_fields, schedule_zones
@@ -17,9 +18,14 @@ from rota.wiring import DEFAULT_URL
 
 group: typer.Typer = typer.Typer(name="dead", help="See, redrive and purge dead letters.", no_args_is_help=True)
 
-RunIds = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run ids.", show_default=False)]
+RunIds = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[RUN]...", help="Run ids.", autocompletion=complete_run, show_default=False),
+]
 Every = Annotated[bool, typer.Option("--all", help="All there are.")]
-OfSchedule = Annotated[str | None, typer.Option("--schedule", help="Those of this schedule.")]
+OfSchedule = Annotated[
+    str | None, typer.Option("--schedule", help="Those of this schedule.", autocompletion=complete_schedule)
+]
 
 
 @group.command("list")

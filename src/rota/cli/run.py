@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
+from rota.cli.completion import complete_schedule, one_of
 from rota.cli.options import Json, Limit, RunId, Url, instant
 from rota.cli.output import note, print_fields, print_json, print_table, say
 from rota.cli.session import connect
 from rota.cli.shapes import run_shape
 from rota.client import Client
-from rota.core.run import AttemptRow, RunRecord
+from rota.core.run import AttemptRow, RunRecord, RunState
 from rota.service.phrasing import late, shown, span
 from rota.wiring import DEFAULT_URL
 
@@ -19,13 +20,19 @@ group: typer.Typer = typer.Typer(name="run", help="See runs, and cancel them.", 
 
 State = Annotated[
     str | None,
-    typer.Option("--state", help="pending, held, running, succeeded, failed, cancelled or interrupted."),
+    typer.Option(
+        "--state",
+        help="pending, held, running, succeeded, failed, cancelled or interrupted.",
+        autocompletion=one_of(*get_args(RunState)),
+    ),
 ]
 
 
 @group.command("list")
 def list_runs(
-    schedule: Annotated[str | None, typer.Option("--schedule", help="Only those of this schedule.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option("--schedule", help="Only those of this schedule.", autocompletion=complete_schedule)
+    ] = None,
     state: State = None,
     start: Annotated[str | None, typer.Option("--start", help="Scheduled at or after this ISO time.")] = None,
     end: Annotated[str | None, typer.Option("--end", help="Scheduled at or before this ISO time.")] = None,
