@@ -158,6 +158,19 @@ def test_what_is_left_to_a_server_waits(shell: Shell) -> None:
     assert "is cancelled already" in shell.rota("resume", other["id"], code=1)
 
 
+def test_dead_letters_are_kept_until_they_are_purged(shell: Shell) -> None:
+    (shell.root / "orders.jsonl").write_text("no json\n" * 3)
+    assert shell.rota("start", "orders", "--app", "shop.py", "--tolerated-failures", "3")
+    [run] = shell.json("list")
+    kept = shell.root / "rota.db.batches" / run["id"]
+    assert list(kept.glob("dead/*"))
+    assert f"{run['id']} purged" in shell.rota("purge", run["id"])
+    assert shell.json("list") == []
+    assert not kept.exists()
+    assert (shell.root / "out" / run["id"] / "receipt.json").exists()
+    assert "no batch run" in shell.rota("purge", run["id"], code=1)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

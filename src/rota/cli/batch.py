@@ -332,6 +332,17 @@ def redrive(
     _carry_out(Place(url, app), _loaded(app), lambda client: _redriven(client, id, group), detach, json)
 
 
+@group.command()
+def purge(id: BatchRunId, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Forget a batch run that has ended, with its dead letters; its results stay."""
+    with connect(url) as client:
+        gone = client.batches.purge(id)
+    if json:
+        print_json({"purged": gone.id})
+    else:
+        say(f"{gone.id} purged")
+
+
 def _redriven(client: Client, id: str, groups: list[int] | None) -> BatchRun:
     run = client.batches.redrive(id, groups)
     final = sum(one.count for one in client.batches.failures(id) if one.signature.is_final)

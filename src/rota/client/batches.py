@@ -173,6 +173,16 @@ class Batches:
                 check_number("groups", group, 1, 2**53, whole=True)
         return self._asked(batches.redrive(self._store, id, groups))
 
+    def purge(self, id: str) -> BatchRun:
+        """Forget a batch run that has ended, with its dead letters and the files that it kept of its own; results, and
+        manifest and receipt beside them, stay. Raises ConflictError if it has not ended, NotFoundError."""
+        gone = self._store.purge(self.get(id).key)
+        if gone is None:
+            run = self.get(id)
+            raise ConflictError(f"batch run {id} is {run.shown_state}; cancel it first", batch_run=id)
+        open_folder(gone.place).clear("")
+        return gone
+
     def _asked(self, run: BatchRun) -> BatchRun:
         self._notify()
         return run

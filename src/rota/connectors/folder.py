@@ -36,7 +36,7 @@ class Folder(Protocol):
         """Write the file into one of this machine; False if there is none."""
 
     def clear(self, folder: str) -> None:
-        """Delete all files in a folder of this one."""
+        """Delete all files in a folder of this one; "" means all there are."""
 
 
 class LocalFolder:

@@ -82,10 +82,11 @@ class S3Folder:
         self._delete([self._prefix + name for name in names])
 
     def clear(self, folder: str) -> None:
-        """Delete all files in a folder of this one."""
+        """Delete all files in a folder of this one; "" means all there are."""
+        prefix = f"{self._prefix}{folder}/" if folder else self._prefix
         try:
             pages = self._client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._bucket, Prefix=f"{self._prefix}{folder}/"):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
                 self._delete([entry["Key"] for entry in page.get("Contents", ())])
         except (ClientError, BotoCoreError) as error:
             raise StoreError(f"cannot clear {self._uri_of(folder)!r}: {error}") from error

@@ -99,4 +99,8 @@ class BatchStore(Protocol):
         """A batch run that has ended becomes pending again, at the next revision; None if it has not ended."""
 
     def forget(self, before: int, limit: int) -> builtins.list[BatchRun]:
-        """Remove up to `limit` batch runs that ended before `before`, with their ledgers; answers them."""
+        """Remove up to `limit` batch runs that ended before `before` and have no dead letters, with their ledgers;
+        answers them."""
+
+    def purge(self, key: BatchKey) -> BatchRun | None:
+        """Remove a batch run that has ended, with its ledger and its dead letters; None if it has not ended."""

@@ -136,3 +136,6 @@ class SendingBatches:
 
     def forget(self, before: int, limit: int) -> builtins.list[BatchRun]:
         return self._ledger.forget(before, limit)
+
+    def purge(self, key: BatchKey) -> BatchRun | None:
+        return self._ledger.purge(key)

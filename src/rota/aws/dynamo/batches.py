@@ -202,6 +202,9 @@ class DynamoBatches:
         return self._index.forget(before, limit)
 
     def _found(self, key: BatchKey) -> Item:
+    def purge(self, key: BatchKey) -> BatchRun | None:
+        return next(iter(self._index.remove([self._one(key)])), None)
+
         header = self._index.header(key)
         if header is None:
             raise NotFoundError("batch run", key.id)

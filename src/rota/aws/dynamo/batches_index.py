@@ -218,12 +218,16 @@ class Index:
                     found.append(header)
             if len(found) >= limit:
                 break
-        old = sorted(self._runs(found), key=lambda run: (run.created, run.name))[:limit]
-        when = "#finished < :before AND #state IN (:succeeded, :failed, :cancelled)"
+        kept = [run for run in self._runs(found) if not run.counts.failed]
+        return self.remove(sorted(kept, key=lambda run: (run.created, run.name))[:limit])
+
+    def remove(self, runs: Sequence[BatchRun]) -> list[BatchRun]:
+        """Forget those of the batch runs that have ended, and have not begun anew since; answers them."""
+        when = "#revision = :revision AND #state IN (:succeeded, :failed, :cancelled)"
         gone = self._table.map(
-            lambda run: self._table.write(Delete(header_key(run.key), when, {"before": before})).done, old
+            lambda run: self._table.write(Delete(header_key(run.key), when, {"revision": run.revision})).done, runs
         )
-        forgotten = [run for run, done in zip(old, gone, strict=True) if done]
+        forgotten = [run for run, done in zip(runs, gone, strict=True) if done]
         places = [spec_key(run.key) for run in forgotten]
         self._table.delete_all([*places, *(cause_key(run.cause) for run in forgotten if run.cause)])
         return forgotten

@@ -203,14 +203,23 @@ class SqliteBatches:
     def forget(self, before: int, limit: int) -> builtins.list[BatchRun]:
         def work(connection: sqlite3.Connection) -> builtins.list[BatchRun]:
             rows = connection.execute(
-                f"SELECT id, {RUN} FROM batch_runs WHERE finished < ? AND state IN ('succeeded', 'failed', 'cancelled')"
-                " ORDER BY created, name LIMIT ?",
+                f"SELECT id, {RUN} FROM batch_runs WHERE finished < ? AND failed = 0"
+                " AND state IN ('succeeded', 'failed', 'cancelled') ORDER BY created, name LIMIT ?",
                 (before, limit),
             ).fetchall()
             for row in rows:
-                for table, column in (("batch_chunks", "run"), ("batch_failures", "run"), ("batch_runs", "id")):
-                    connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (row[0],))
+                _remove(connection, row[0])
             return [batch_run(row[1:]) for row in rows]
+
+        return self._db.write(work)
+
+    def purge(self, key: BatchKey) -> BatchRun | None:
+        def work(connection: sqlite3.Connection) -> BatchRun | None:
+            run = _found(connection, key)
+            if run.is_open:
+                return None
+            _remove(connection, _row_id(connection, key))
+            return run
 
         return self._db.write(work)
 
@@ -225,6 +234,11 @@ def _accept(connection: sqlite3.Connection, run: BatchRun) -> BatchRun:
         run = msgspec.structs.replace(run, created=run.created + 1)
     connection.execute(f"INSERT INTO batch_runs ({ACCEPTED}) VALUES (?, ?, ?, ?, ?, ?, ?)", accepted_row(run))
     return run
+
+
+def _remove(connection: sqlite3.Connection, run: int) -> None:
+    for table, column in (("batch_chunks", "run"), ("batch_failures", "run"), ("batch_runs", "id")):
+        connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (run,))
 
 
 def _row_id(connection: sqlite3.Connection, key: BatchKey) -> int:

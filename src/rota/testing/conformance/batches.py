@@ -128,13 +128,28 @@ class TestBatchRuns:
 
     def test_old_ones_are_forgotten_with_their_ledgers(self, stores: Stores) -> None:
         old, young, still = accepted(stores, "old"), accepted(stores, "young"), accepted(stores, "still")
-        stores.batches.record(old, (), [mark(0, failed=1)])
+        failed = accepted(stores, "failed")
+        stores.batches.record(old, (), [mark(0)])
+        stores.batches.record(failed, (), [mark(0, failed=1)])
+        ended(stores, failed, T0 + 1)
         ended(stores, old, T0 + 1)
         ended(stores, young, T0 + 9)
         assert [run.key for run in stores.batches.forget(T0 + 5, 10)] == [old]
         assert stores.batches.get([old]) == []
         assert stores.batches.chunks(old, "all", -1, 9) == []
-        assert {run.key for run in stores.batches.list(BatchQuery())} == {young, still}
+        assert {run.key for run in stores.batches.list(BatchQuery())} == {young, still, failed}, "dead letters are kept"
+
+    def test_what_has_ended_is_purged_with_its_dead_letters(self, stores: Stores) -> None:
+        key = accepted(stores)
+        stores.batches.record(key, (), [mark(0, failed=1)])
+        assert stores.batches.purge(key) is None
+        assert current(stores, key).counts.failed == 1
+        ended(stores, key)
+        gone = stores.batches.purge(key)
+        assert gone is not None
+        assert (gone.key, gone.counts.failed) == (key, 1)
+        assert stores.batches.get([key]) == []
+        assert stores.batches.chunks(key, "all", -1, 9) == []
 
 
 class TestBatchLedger:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from rota.core.batch import BATCH_OUTCOMES, BatchKey, BatchRun, Wish
+from rota.core.batch import BatchKey, BatchRun, Wish
 from rota.core.chunk import Chunk
 from rota.core.completion import ChunkRow, FailureGroup, Mark, Signature, Verdict, group_failures
 from rota.core.errors import NotFoundError
@@ -196,13 +196,20 @@ class MemoryBatchStore:
             ended = [
                 run
                 for run in self._runs.values()
-                if run.state in BATCH_OUTCOMES and run.finished is not None and run.finished < before
+                if not run.is_open and not run.counts.failed and run.finished is not None and run.finished < before
             ]
             old = sorted(ended, key=lambda run: (run.created, run.name))[:limit]
             for run in old:
                 del self._runs[run.key], self._chunks[run.key]
             return old
 
+
+    def purge(self, key: BatchKey) -> BatchRun | None:
+        with self._lock:
+            if self._runs[key].is_open:
+                return None
+            del self._chunks[key]
+            return self._runs.pop(key)
 
 def _newest(run: BatchRun) -> tuple[int, str]:
     return -run.created, run.name
