@@ -39,6 +39,15 @@ def test_every_command_and_option_is_in_the_reference(path: tuple[str, ...], com
     assert [option for option in options if not re.search(rf"`{option}\b", REFERENCE)] == []
 
 
+def test_the_overview_names_every_group_and_its_commands() -> None:
+    overview = re.search(r"```text\n(.*?)```", REFERENCE, re.DOTALL)
+    assert overview is not None
+    shown = {line.split()[1]: set(re.findall(r"\w+", line)[2:]) for line in overview[1].splitlines()}
+    assert {path[1] for path, _ in EVERY} == set(shown)
+    for path, _ in EVERY:
+        assert set(path[2:]) <= shown[path[1]]
+
+
 def test_every_command_answers_in_json() -> None:
     assert [
         path for path, command in EVERY if not any("--json" in parameter.opts for parameter in command.params)
