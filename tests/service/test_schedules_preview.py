@@ -8,7 +8,7 @@ from tests.service.desk import DAY, HOUR, Desk
 
 from rota.core.ids import epoch_ms
 from rota.core.triggers import AnyTrigger, Cron, Every
-from rota.service.preview import YEAR
+from rota.service.preview import WALKED, YEAR
 
 triggers = st.one_of(
     st.builds(lambda hours, minutes: Every(f"{hours}h{minutes}m"), st.integers(5, 50), st.integers(0, 59)),
@@ -78,10 +78,23 @@ def test_what_leaves_the_ticks_alone_has_an_empty_plan() -> None:
     assert desk.client.schedules.get("x") == made
 
 
+def test_a_minute_is_compared_for_a_whole_year_and_so_over_its_clock_changes() -> None:
+    desk = Desk()
+    desk.client.schedules.create("x", Cron("0 * * * * ?", timezone="Europe/Berlin"), "queue:q")
+    plan = desk.client.schedules.preview("x", trigger=Cron("0 * * * * ?", timezone="Europe/Berlin", dst="aws"))
+    assert plan.complete
+    assert (plan.until - plan.start).days == 365
+    assert (plan.added, plan.removed, plan.moved) == (0, 60, 0)
+    assert plan.removed_examples[0].isoformat() == "2026-10-25T02:00:00+01:00"
+
+
 def test_a_second_is_compared_as_far_as_is_reasonable_and_counted_in_full() -> None:
     desk = Desk()
     desk.client.schedules.create("x", Every("1s"), "queue:q")
     plan = desk.client.schedules.preview("x", trigger=Every("2s"))
     assert (plan.before_count, plan.after_count) == (31_536_000, 15_768_000)
-    assert 0 < plan.removed < plan.before_count
-    assert (plan.until - plan.start).days < 2
+    assert not plan.complete
+    assert plan.removed == WALKED / 2
+    assert epoch_ms(plan.until) == desk.clock.now() + WALKED * 1000 + 999
+    limited = desk.client.schedules.preview("x", max_executions=1_000_000)
+    assert (limited.before_count, limited.after_count, limited.complete) == (31_536_000, 1_000_000, False)

@@ -55,7 +55,7 @@ from rota.core.retry import Retry
 from rota.core.schedule import Schedule
 from rota.core.triggers import Cron, Every
 from rota.service.phrasing import shown
-from rota.service.preview import UpdatePlan
+from rota.service.preview import WALKED, UpdatePlan
 from rota.wiring import DEFAULT_URL
 
 NewTarget = Annotated[str | None, typer.Option("--target", metavar="TARGET", help=TARGETS)]
@@ -173,6 +173,8 @@ def _show(plan: UpdatePlan) -> None:
     zone = plan.after.trigger.timezone
     start, until = (shown(epoch_ms(moment), zone) for moment in (plan.start, plan.until))
     say(f"ticks from {start} to {until}: {plan.added:,} added, {plan.removed:,} removed, {plan.moved:,} moved")
+    if not plan.complete:
+        say(f"not compared after {until}: more than {WALKED:,} ticks a year are too many to compare")
     say(f"ticks a year: {plan.before_count:,} before, {plan.after_count:,} after")
     for moment in plan.added_examples:
         say(f"  added    {moment.isoformat()}")

@@ -6,6 +6,7 @@ comes with no tick that stays between them are one tick that moved.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Container, Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -18,15 +19,15 @@ from rota.ports.schedules import ScheduleStore
 from rota.service.schedules import check_task, redefined
 
 YEAR = 365 * 86_400_000
-WALKED = 100_000
-"""Ticks of each definition that are compared at most."""
+WALKED = 530_000
+"""Ticks of each definition that are compared at most: those of a whole year, once a minute. That takes two seconds."""
 
 
 class UpdatePlan(msgspec.Struct, frozen=True):
     """What an update changes. fields: those that differ. added, removed, moved: how many ticks that fire, from `start`
     to `until`, which is a year later, or less where a definition has more ticks than are compared. *_examples: the
     first of them, in the new trigger's zone. before_count, after_count: ticks in the whole year (where it was not
-    compared as a whole, those are included that an exclusion skips)."""
+    compared as a whole, those are included that an exclusion skips). complete: the whole year was compared."""
 
     before: Schedule
     after: Schedule
@@ -41,6 +42,7 @@ class UpdatePlan(msgspec.Struct, frozen=True):
     moved_examples: tuple[tuple[datetime, datetime], ...] = ()
     before_count: int = 0
     after_count: int = 0
+    complete: bool = True
 
 
 def preview(
@@ -55,15 +57,10 @@ def preview(
     check_task(definition.target, tasks, schedule=stored.id)
     edit = redefined(store, stored, definition, (), now)
     after = stored if edit is None or edit.after is None else edit.after
-    walks = _Walk(stored, now), _Walk(after, now)
-    until = min(walk.until for walk in walks)
+    until, counts, changed = _compared(stored, after, now, examples)
     zone = ZoneInfo(definition.trigger.timezone)
-    differences = _compare([at for at in walks[0].ticks if at <= until], [at for at in walks[1].ticks if at <= until])
-    gone, come = [old for old, new in differences if new is None], [new for old, new in differences if old is None]
-    moves = [(old, new) for old, new in differences if old is not None and new is not None]
 
-    def shown(at: int | None) -> datetime:
-        assert at is not None
+    def shown(at: int) -> datetime:
         return to_datetime(at, zone)
 
     return UpdatePlan(
@@ -74,64 +71,117 @@ def preview(
         ),
         shown(now),
         shown(until),
-        len(come),
-        len(gone),
-        len(moves),
-        tuple(shown(at) for at in come[:examples]),
-        tuple(shown(at) for at in gone[:examples]),
-        tuple((shown(old), shown(new)) for old, new in moves[:examples]),
-        walks[0].count,
-        walks[1].count,
+        changed.added,
+        changed.removed,
+        changed.moved,
+        tuple(shown(at) for at in changed.come),
+        tuple(shown(at) for at in changed.gone),
+        tuple((shown(old), shown(new)) for old, new in changed.moves),
+        counts[0],
+        counts[1],
+        until == now + YEAR,
     )
 
 
 class _Walk:
-    """The ticks of a schedule that fire in the year after `now`, as far as they are walked; count: in the whole
-    year."""
+    """The ticks of a schedule that fire in the year after `now`, in order. until: as far as they are known; it comes
+    nearer when `WALKED` is reached."""
 
     def __init__(self, stored: StoredSchedule, now: int) -> None:
+        self._trigger = stored.schedule.trigger
         self.until = now + YEAR
-        self.ticks: list[int] = []
-        left = stored.schedule.max_executions
-        most = None if left is None else max(0, left - stored.state.fired)
-        for walked, (at, fires) in enumerate(_ticks(stored, now, self.until)):
-            if most is not None and len(self.ticks) >= most:
-                break
+        most = stored.schedule.max_executions
+        self._left = None if most is None else max(0, most - stored.state.fired)
+        following = stored.state.next_tick
+        self._after = None if following is None else max(following - 1, now)
+
+    def ticks(self) -> Iterator[int]:
+        if self._after is None:
+            return
+        end, at, fired = self.until, self._after, 0
+        for walked in itertools.count():
+            if fired == self._left:
+                return
+            tick = self._trigger.next_tick(at)
+            if tick is None or tick.at > end:
+                return
+            at = tick.at
             if walked == WALKED:
                 self.until = at - 1
-                break
-            if fires:
-                self.ticks.append(at)
-        self.count = len(self.ticks)
-        if self.until < now + YEAR:
-            rest = stored.schedule.trigger.count_ticks(self.until, now + YEAR)
-            self.count += rest if most is None else min(rest, most - self.count)
+                return
+            if tick.skip is None:
+                fired += 1
+                yield at
+
+    def counted(self, known: int, until: int, end: int) -> int:
+        """How many there are up to `end`, were none of those after `until` excluded. known: those up to `until`."""
+        rest = 0 if self._after is None else self._trigger.count_ticks(max(until, self._after), end)
+        return known + (rest if self._left is None else min(rest, self._left - known))
 
 
-def _ticks(stored: StoredSchedule, now: int, until: int) -> Iterator[tuple[int, bool]]:
-    following, trigger = stored.state.next_tick, stored.schedule.trigger
-    if following is None:
-        return
-    tick = trigger.next_tick(max(following - 1, now))
-    while tick is not None and tick.at <= until:
-        yield tick.at, tick.skip is None
-        tick = trigger.next_tick(tick.at)
+class _Changed:
+    """The differences, told in order of time: how many, and the first of them."""
 
+    def __init__(self, examples: int) -> None:
+        self._examples = examples
+        self._open: tuple[int, int] | None = None
+        self.added = self.removed = self.moved = 0
+        self.come: list[int] = []
+        self.gone: list[int] = []
+        self.moves: list[tuple[int, int]] = []
 
-def _compare(before: list[int], after: list[int]) -> list[tuple[int | None, int | None]]:
-    """The differences in order of time: (old, None) goes, (None, new) comes, (old, new) moves."""
-    common = set(before) & set(after)
-    found: list[tuple[int | None, int | None]] = []
-    open_to_pair = False
-    for at, side in sorted([(at, 0) for at in before] + [(at, 1) for at in after if at not in common]):
-        if at in common:
-            open_to_pair = False
-            continue
-        other = found[-1][1 - side] if open_to_pair else None
-        if other is not None and found[-1][side] is None:
-            found[-1] = (other, at) if side else (at, other)
-            open_to_pair = False
+    def tell(self, at: int, side: int) -> None:
+        """A tick that only one definition has. side: 0 the one before, 1 the one after."""
+        if self._open is None or self._open[1] == side:
+            self.settle()
+            self._open = (at, side)
+            return
+        self.moved += 1
+        if len(self.moves) < self._examples:
+            self.moves.append((at, self._open[0]) if side == 0 else (self._open[0], at))
+        self._open = None
+
+    def settle(self) -> None:
+        """Nothing that comes after stands for the last difference any more: there is a tick that stays, or the end."""
+        if self._open is None:
+            return
+        at, side = self._open
+        self._open = None
+        if side:
+            self.added += 1
         else:
-            found.append((None, at) if side else (at, None))
-            open_to_pair = True
-    return found
+            self.removed += 1
+        shown = self.come if side else self.gone
+        if len(shown) < self._examples:
+            shown.append(at)
+
+
+def _compared(
+    before: StoredSchedule, after: StoredSchedule, now: int, examples: int
+) -> tuple[int, tuple[int, int], _Changed]:
+    """Until when they were compared, how many ticks each has in the year, and what differs. Nothing is gathered: both
+    walks go side by side."""
+    changed, end = _Changed(examples), now + YEAR
+    walks = _Walk(before, now), _Walk(after, now)
+    streams = walks[0].ticks(), walks[1].ticks()
+    old, new = next(streams[0], None), next(streams[1], None)
+    seen = [0, 0]
+    while old is not None or new is not None:
+        at = min(at for at in (old, new) if at is not None)
+        if at > walks[0].until or at > walks[1].until:
+            break
+        if old == new:
+            changed.settle()
+        else:
+            changed.tell(at, 0 if old == at else 1)
+        if old == at:
+            seen[0] += 1
+            old = next(streams[0], None)
+        if new == at:
+            seen[1] += 1
+            new = next(streams[1], None)
+    changed.settle()
+    until = min(walk.until for walk in walks)
+    if until < end:
+        seen = [walk.counted(known, until, end) for known, walk in zip(seen, walks, strict=True)]
+    return until, (seen[0], seen[1]), changed
