@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -40,6 +41,17 @@ def linger(order: dict[str, str]) -> str:
     done = _note(order["to"])
     while not Path(order["until"]).exists():
         time.sleep(0.05)
+    return done
+
+
+@app.task
+def die_once(order: dict[str, str]) -> str:
+    """Kills its function, once, as one that ran out of memory is killed."""
+    first = not Path(order["to"]).exists()
+    done = _note(order["to"])
+    if first:
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
     return done
 
 

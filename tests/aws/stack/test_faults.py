@@ -134,6 +134,20 @@ def test_nothing_is_lost_and_nothing_fires_that_was_cancelled(day: Day, kind: st
 
 
 @pytest.mark.slow
+def test_a_function_that_was_killed_is_noticed_long_before_its_messages_would_come_back(
+    site: Site, tmp_path: Path
+) -> None:
+    """With the timeouts of the template: 300 seconds of the worker, 1800 of its queue."""
+    url = site.outputs["WorkerQueueUrl"]
+    asked = site.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
+    assert int(asked["Attributes"]["VisibilityTimeout"]) > 5 * PATIENCE
+    run = site.client.at(time.time() + 1, "task:die_once", {"to": str(tmp_path / "done")})
+    record = site.ended(run)
+    assert (record.state, record.attempt) == ("succeeded", 2)
+    assert [it.attempt for it in record.attempts] == [1]
+
+
+@pytest.mark.slow
 def test_a_feeder_that_was_down_catches_up_in_time_order(day: Day) -> None:
     day.load(first=10, spread=4)
     time.sleep(16)
