@@ -83,7 +83,12 @@ def test_hangups_never_end_it(tmp_path: Path) -> None:
     log, reloaded = tmp_path / "log", threading.Event()
     with serving(tmp_path) as server:
         until(lambda: lives_through_hangups(server))
-        asked = threading.Thread(target=lambda: (until(lambda: log.read_text().count("serving") >= 3), reloaded.set()))
+
+        def wait() -> None:
+            until(lambda: log.read_text().count("serving") >= 3)
+            reloaded.set()
+
+        asked = threading.Thread(target=wait)
         asked.start()
         sent = 0
         while not reloaded.is_set():
