@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -137,12 +138,23 @@ def batch_story() -> None:
     [found] = msgspec.json.decode(rota_command("batch", "list", "--json", show=False))
     rota_command("batch", "show", found["id"])
     rota_command("batch", "verify", found["id"])
+    look_at(Path("results") / found["id"])
     console.print("\nthe task can handle such records now")
     Path("speed-is-fixed").touch()
     rota_command("batch", "redrive", found["id"], "--app", "shop.py")
     rota_command("batch", "show", found["id"])
     rota_command("batch", "verify", found["id"])
     rota_command("queue", "receive", "batch-events")
+
+
+def look_at(results: Path) -> None:
+    """The first results, and the receipt."""
+    part = min(results.glob("part-*"))
+    console.print(f"\n[bold cyan]$ head -n 2 {part}[/]")
+    with part.open() as lines:
+        console.print(Text("".join(islice(lines, 2)).rstrip()))
+    console.print(f"\n[bold cyan]$ cat {results / 'receipt.json'}[/]")
+    console.print(Text((results / "receipt.json").read_text().rstrip()))
 
 
 if __name__ == "__main__":
