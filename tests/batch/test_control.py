@@ -12,6 +12,8 @@ import pytest
 from tests.batch import shop
 from tests.batch.running import PATIENCE, Place
 
+from rota.app import App
+from rota.cli.batch_shapes import items_of
 from rota.connectors.options import Generator, SqliteTable
 from rota.core.batch import BatchRun
 from rota.core.errors import ConflictError, InvalidError, NotFoundError, SourceError
@@ -206,6 +208,7 @@ def test_a_redrive_reruns_one_group_and_adds_a_version(place: Place) -> None:
     again = redriven(place, run, [groups["seven"]])
     assert (again.state, again.version, again.revision) == ("succeeded", 2, 1)
     assert again.counts == Counts(59, 59 - elevens, elevens)
+    assert items_of(again) == f"59, {sevens} attempted again"
     assert sorted(it["id"] for it in place.results()) == [n for n in range(1, 60) if n % 11]
     assert place.verify(again) == []
     receipts = [json.loads((place.root / "results" / name).read_text()) for name in ("receipt.json", "receipt.v2.json")]

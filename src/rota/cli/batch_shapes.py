@@ -34,6 +34,7 @@ def batch_shape(run: BatchRun) -> Shape:
         "succeeded": run.counts.succeeded,
         "failed": run.counts.failed,
         "skipped": run.counts.skipped,
+        "attempted_again": run.again,
         "retries": run.retries,
         "results": run.results,
         "result_bytes": run.result_bytes,
@@ -85,7 +86,8 @@ def of_total(items: int, total: int | None, *, about: bool) -> str:
 def items_of(run: BatchRun) -> str:
     """How many items are done, and of how many, until it has ended."""
     total = total_of(run) if run.is_open else None
-    return of_total(run.counts.items, total and total.items, about=total is not None and not total.exact)
+    done = of_total(run.counts.items, total and total.items, about=total is not None and not total.exact)
+    return f"{done}, {amount(run.again)} attempted again" if run.again else done
 
 
 def size(value: float) -> str:

@@ -20,11 +20,11 @@ import msgspec
 from rota.core.chunk import ChunkSize
 from rota.core.errors import InvalidError
 from rota.core.ids import check_id, run_id
-from rota.core.limits import check_number
+from rota.core.limits import check_list, check_number
 from rota.core.payload import NULL
 from rota.core.receipt import Counts
 from rota.core.retry import Retry
-from rota.core.target import AnyTarget
+from rota.core.target import AnyTarget, TaskTarget, parse_target
 from rota.core.tolerance import NOTHING_TOLERATED, Tolerance
 
 BatchState = Literal["pending", "running", "finishing", "succeeded", "failed", "cancelled"]
@@ -97,6 +97,29 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidError("retry", self.retry, "a rota.Retry")
 
 
+def parse_task(value: object) -> str:
+    """The name of the task that users mean by a task or its name; InvalidError."""
+    text = value if not isinstance(value, str) or ":" in value else f"task:{value}"
+    if isinstance(text, (str, TaskTarget)) or hasattr(text, "rota_task"):
+        target = _named("task", text)
+        if isinstance(target, TaskTarget):
+            return target.name
+    raise InvalidError("task", value, "a task of this app, or its name, is")
+
+
+def parse_notify(value: object) -> tuple[AnyTarget, ...]:
+    """The targets to tell of a batch run's end, from one or a list of what `parse_target` takes; InvalidError."""
+    one = isinstance(value, (str, AnyTarget)) or hasattr(value, "rota_task")
+    return tuple(_named("notify", it) for it in ((value,) if one else check_list("notify", value, "targets")))
+
+
+def _named(field: str, value: object) -> AnyTarget:
+    try:
+        return parse_target(value)
+    except InvalidError as error:
+        raise InvalidError(error.field.replace("target", field, 1), error.value, error.allowed) from None
+
+
 def check_name(name: object) -> str:
     """`name` if it may name a batch, else InvalidError."""
     checked = check_id("batch", name)
@@ -136,7 +159,7 @@ class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
     there are, once that is known. expected: items of the planned chunks, as far as the planner knew. about: items in
     all, as far as that is known before the end, else 0; counted: it is exact (see `rota.core.total`). revision: 0,
     or the number of the redrive that is going on or was the last. groups: the failure signatures which that one
-    reruns. version: of the manifest. outcome: what was decided, from `finishing` on; until then, what the version
+    reruns; again: how many items they had. version: of the manifest. outcome: what was decided, from `finishing` on; until then, what the version
     before came to. directory: where spool, dead letters and, unless the sink has room for it, manifest and receipt
     lie. manifest: where the latest manifest is, or ""."""
 
@@ -164,6 +187,7 @@ class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     revision: int = 0
     groups: tuple[str, ...] = ()
+    again: int = 0
     version: int = 0
     root: str = ""
     manifest: str = ""

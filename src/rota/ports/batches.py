@@ -95,8 +95,9 @@ class BatchStore(Protocol):
     def finish(self, key: BatchKey, finished: Finished, notify: Sequence[Run]) -> bool:
         """finishing becomes the outcome; `notify` is accepted."""
 
-    def redrive(self, key: BatchKey, groups: Sequence[str]) -> BatchRun | None:
-        """A batch run that has ended becomes pending again, at the next revision; None if it has not ended."""
+    def redrive(self, key: BatchKey, groups: Sequence[str], items: int = 0) -> BatchRun | None:
+        """A batch run that has ended becomes pending again, at the next revision; None if it has not ended. items:
+        how many these groups have."""
 
     def forget(self, before: int, limit: int) -> builtins.list[BatchRun]:
         """Remove up to `limit` batch runs that ended before `before` and have no dead letters, with their ledgers;

@@ -143,7 +143,7 @@ def redrive(store: BatchStore, id: str, groups: Sequence[int] | None = None) -> 
         raise ConflictError(_undecodable(id, final), batch_run=id)
     if nothing:
         raise ConflictError(f"batch run {id} has no dead letters to redrive", batch_run=id)
-    again = store.redrive(run.key, [one.signature.key for one in chosen])
+    again = store.redrive(run.key, [one.signature.key for one in chosen], sum(one.count for one in chosen))
     if again is None:
         raise ConflictError(f"batch run {id} is {run.shown_state}; redrive it when it has ended", batch_run=id)
     return again

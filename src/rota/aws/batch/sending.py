@@ -85,12 +85,12 @@ class SendingBatches:
             self._post.plan(PlanMessage(asked.id, step, f"resume-{self._clock.now()}"))
         return asked
 
-    def redrive(self, key: BatchKey, groups: Sequence[str]) -> BatchRun | None:
+    def redrive(self, key: BatchKey, groups: Sequence[str], items: int = 0) -> BatchRun | None:
         for run in self._ledger.get([key]):
             if not run.is_open and is_out_of_time(self._ledger, run, self._clock.now()):
                 said = f"the ledger of batch run {run.id} is about to expire; start a new one for what is left"
                 raise ConflictError(said, batch_run=run.id)
-        again = self._ledger.redrive(key, groups)
+        again = self._ledger.redrive(key, groups, items)
         if again is not None:
             self._post.plan(PlanMessage(again.id, wave=f"redrive-{again.revision}"))
         return again

@@ -195,8 +195,9 @@ class DynamoBatches:
         """As the port says. ExistsError if a run of `notify` is open already."""
         return self._states.finish(key, finished, notify)
 
-    def redrive(self, key: BatchKey, groups: Sequence[str]) -> BatchRun | None:
-        return self._one(key) if self._states.redrive(key, groups, self._index.expires(key)) else None
+    def redrive(self, key: BatchKey, groups: Sequence[str], items: int = 0) -> BatchRun | None:
+        done = self._states.redrive(key, groups, items, self._index.expires(key))
+        return self._one(key) if done else None
 
     def forget(self, before: int, limit: int) -> builtins.list[BatchRun]:
         return self._index.forget(before, limit)

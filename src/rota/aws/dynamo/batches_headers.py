@@ -74,6 +74,7 @@ def batch_run(header: Item, spec: Item, sums: Sums) -> BatchRun:
         error=text_of(header, "error"),
         revision=number_of(header, "revision") or 0,
         groups=groups_of(header),
+        again=number_of(header, "again") or 0,
         version=number_of(header, "version") or 0,
         root=text_of(header, "root"),
         manifest=text_of(header, "manifest"),

@@ -83,7 +83,7 @@ class States:
             raise ExistsError("run", notify[0].id, "it is to notify of the end of a batch run, and is open") from None
         return True
 
-    def redrive(self, key: BatchKey, groups: Sequence[str], expires: int) -> bool:
+    def redrive(self, key: BatchKey, groups: Sequence[str], items: int, expires: int) -> bool:
         """Whether it had ended and is pending again."""
         place = header_key(key)
         for _ in range(_TRIES):
@@ -92,7 +92,7 @@ class States:
                 return False
             revision = number_of(header, "revision") or 0
             sets: dict[str, Value] = {"state": "pending", "wish": "run", "error": "", "groups": groups_text(groups)}
-            sets["revision"] = revision + 1
+            sets |= {"revision": revision + 1, "again": items}
             when = "#state IN (:succeeded, :failed, :cancelled) AND #revision = :was"
             again = change(place, sets, ("started", "finished"), when=when, values={"was": revision})
             waiting = open_key(key)

@@ -21,7 +21,7 @@ _parts = msgspec.json.Decoder(tuple[Part, ...])
 RUN = (
     "name, created, cause, spec, directory, state, wish, started, finished, planned, sealed, done, expected, items,"
     " succeeded, failed, skipped, results, result_bytes, retries, outcome, told, error, revision, groups, version, root, manifest,"
-    " about, counted"
+    " about, counted, again"
 )
 ACCEPTED = "name, created, cause, spec, directory, state, wish"
 CHUNK = "chunk, first, behind, items, succeeded, failed, skipped, parts, retries, revision"
@@ -36,7 +36,7 @@ def batch_run(row: tuple[Any, ...]) -> BatchRun:
     """A batch run from columns in the order of RUN."""
     name, created, cause, spec, directory, state, wish, started, finished, planned, sealed, done, expected = row[:13]
     items, succeeded, failed, skipped, results, size, retries, outcome, told, error, revision, groups = row[13:25]
-    version, root, manifest, about, counted = row[25:]
+    version, root, manifest, about, counted, again = row[25:]
     return BatchRun(
         name=name,
         created=created,
@@ -62,6 +62,7 @@ def batch_run(row: tuple[Any, ...]) -> BatchRun:
         error=error,
         revision=revision,
         groups=_groups.decode(groups),
+        again=again,
         version=version,
         root=root,
         manifest=manifest,

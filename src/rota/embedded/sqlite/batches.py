@@ -188,13 +188,13 @@ class SqliteBatches:
 
         return self._db.write(work)
 
-    def redrive(self, key: BatchKey, groups: Sequence[str]) -> BatchRun | None:
+    def redrive(self, key: BatchKey, groups: Sequence[str], items: int = 0) -> BatchRun | None:
         def work(connection: sqlite3.Connection) -> BatchRun | None:
             changed = connection.execute(
                 "UPDATE batch_runs SET state = 'pending', wish = 'run', started = NULL, finished = NULL, error = '',"
-                " revision = revision + 1, groups = ? WHERE name = ? AND created = ?"
+                " revision = revision + 1, groups = ?, again = ? WHERE name = ? AND created = ?"
                 " AND state IN ('succeeded', 'failed', 'cancelled')",
-                (_encode(list(groups)).decode(), *key),
+                (_encode(list(groups)).decode(), items, *key),
             ).rowcount
             return _found(connection, key) if changed else None
 

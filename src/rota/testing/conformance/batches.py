@@ -121,9 +121,10 @@ class TestBatchRuns:
         assert stores.batches.redrive(key, [WRONG.key]) is None
         stores.batches.record(key, (), [mark(0, failed=2)], 1)
         ended(stores, key)
-        again = stores.batches.redrive(key, [WRONG.key])
+        again = stores.batches.redrive(key, [WRONG.key], 2)
         assert again is not None
         assert (again.state, again.revision, again.groups, again.done) == ("pending", 1, (WRONG.key,), 1)
+        assert again.again == 2
         assert stores.batches.redrive(key, [WRONG.key]) is None
 
     def test_old_ones_are_forgotten_with_their_ledgers(self, stores: Stores) -> None:

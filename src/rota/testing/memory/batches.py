@@ -174,7 +174,7 @@ class MemoryBatchStore:
             )
             return True
 
-    def redrive(self, key: BatchKey, groups: Sequence[str]) -> BatchRun | None:
+    def redrive(self, key: BatchKey, groups: Sequence[str], items: int = 0) -> BatchRun | None:
         with self._lock:
             run = self._runs.get(key)
             if run is None or run.is_open:
@@ -188,6 +188,7 @@ class MemoryBatchStore:
                 error="",
                 revision=run.revision + 1,
                 groups=tuple(groups),
+                again=items,
             )
             return self._runs[key]
 
