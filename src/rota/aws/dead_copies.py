@@ -29,7 +29,7 @@ class DeadCopies:
             return
         sent = Outgoing(self._queue, _text(letter), attributes=(("rota-run-id", letter.id),))
         for refused in self._near.send([sent]):
-            raise StoreError(f"SQS refuses the copy of a dead letter: {refused.code}: {refused.reason}", run=letter.id)
+            raise StoreError(f"SQS refuses the copy of a dead letter: {refused.why}", run=letter.id)
 
 
 def _text(letter: DeadLetter) -> str:

@@ -253,5 +253,5 @@ def _soon(rows: Sequence[StoredSchedule], now: int) -> list[tuple[StoredSchedule
 
 def _impossible(refused: Refused) -> StoreError:
     """The queues of the stack take all that rota sends, unless the stack is not what its template says."""
-    message, code, reason = refused
-    return StoreError(f"SQS refuses a message for {message.queue}: {code}: {reason}", queue=message.queue)
+    queue = refused.message.queue
+    return StoreError(f"SQS refuses a message for {queue}: {refused.why}", queue=queue)

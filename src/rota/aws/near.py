@@ -28,6 +28,7 @@ from botocore.exceptions import (
     IncompleteReadError,
 )
 
+from rota.aws.sessions import DENIED, lacking
 from rota.aws.settings import LONGEST_DELAY
 from rota.core.errors import InvalidError, StoreError
 from rota.ports.clock import Clock
@@ -62,6 +63,11 @@ class Refused(NamedTuple):
     message: Outgoing
     code: str
     reason: str
+
+    @property
+    def why(self) -> str:
+        """For whoever reads the error: the permission by its name if that is what lacks, else what SQS said."""
+        return lacking("sqs:SendMessage", self.reason) if self.code in DENIED else f"{self.code}: {self.reason}"
 
 
 def delay_seconds(due: int, now: int, *, early: bool = False) -> int:

@@ -51,7 +51,7 @@ class SqsQueues:
             name = refused.message.queue.removeprefix(self._prefix)
             if refused.code in MISSING:
                 raise NotFoundError("queue", name, "the stack has none of this name")
-            raise StoreError(f"SQS refuses a message for queue {name!r}: {refused.code}: {refused.reason}", queue=name)
+            raise StoreError(f"SQS refuses a message for queue {name!r}: {refused.why}", queue=name)
 
     def _outgoing(self, message: NewMessage) -> Outgoing:
         attributes = (("rota-run-id", message.run_id),) if message.run_id is not None else ()

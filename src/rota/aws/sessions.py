@@ -22,7 +22,20 @@ _REFUSED = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
-_PERMISSIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
+_PERMISSIONS = {
+    "lambda:Invoke": "lambda:InvokeFunction",
+    "s3:DeleteObjects": "s3:DeleteObjectVersion",
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:HeadObject": "s3:GetObject",
+    "s3:ListObjectVersions": "s3:ListBucketVersions",
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
+    "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
+    "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+    "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
+    "sqs:SendMessageBatch": "sqs:SendMessage",
+}
 """Calls whose permission is called something else."""
 _ACTION = re.compile(r"to perform: ([\w-]+:\w+)")
 # A function may take 15 minutes to answer, and must not be invoked again because nobody waited for it.
@@ -80,11 +93,22 @@ def translated(error: BotoCoreError | ClientError, service: str, **ids: str) -> 
     if not isinstance(error, ClientError):
         return RotaError(f"{service}: {error}", **ids)
     code, message = code_of(error), str(error.response.get("Error", {}).get("Message", ""))
-    named = _ACTION.search(message)
-    action = named[1] if named else f"{service}:{error.operation_name}"
-    action = _PERMISSIONS.get(action, action)
-    if code in DENIED:
-        return RotaError(f"access denied: the credentials in use lack the permission {action} ({message})", **ids)
+    action = _action(f"{service}:{error.operation_name}", message)
+    # The answer to a HEAD has no room for a code.
+    if code in DENIED or code == "403":
+        return RotaError(lacking(action, message), **ids)
     if code in _REFUSED:
         return RotaError(f"AWS refuses the credentials in use ({code}: {message})", **ids)
     return RotaError(f"{action} failed: {message} ({code})", **ids)
+
+
+def lacking(action: str, message: str) -> str:
+    """The sentence for a call that was denied: it names the permission. message: what AWS said."""
+    return f"access denied: the credentials in use lack the permission {_action(action, message)} ({message})"
+
+
+def _action(call: str, message: str) -> str:
+    """The permission for a call, as a policy spells it, or as AWS's own words do."""
+    named = _ACTION.search(message)
+    action = named[1] if named else call
+    return _PERMISSIONS.get(action, action)

@@ -21,6 +21,8 @@ from rota.service.batches import NOWHERE, Surroundings
 from rota.system import RandomIds
 from rota.targets.aws import code_of
 
+_BY_URL = "give the queue's URL as sqs:URL"
+
 
 class _NoBatches:
     """Stands where a batch store would."""
@@ -53,10 +55,15 @@ class KnownTargets:
             try:
                 self._sqs.get_queue_attributes(QueueUrl=f"{self._prefix}{name}", AttributeNames=["QueueArn"])
             except ClientError as error:
+                missing, cure = "the stack has none of this name", "name it as a target in the app and deploy"
+                if code_of(error) in MISSING:
+                    raise NotFoundError("queue", name, f"{missing}; {cure}, or {_BY_URL}") from None
                 # Who may see the stack's queues and no others is denied what does not exist.
-                if code_of(error) in MISSING or code_of(error) in DENIED:
-                    hint = "name it as a target in the app and deploy, or give the queue's URL as sqs:URL"
-                    raise NotFoundError("queue", name, f"the stack has none of this name; {hint}") from None
+                if code_of(error) in DENIED:
+                    lacks = "the credentials in use lack the permission sqs:GetQueueAttributes"
+                    raise NotFoundError(
+                        "queue", name, f"{missing}, or {lacks}; {cure}, grant it, or {_BY_URL}"
+                    ) from error
                 raise
 
 

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from rota.aws.sessions import code_of, translating
 from rota.aws.stack.storage import only_by_tls
-from rota.core.errors import InvalidError, NotFoundError
+from rota.core.errors import NotFoundError, RotaError
 
 _MISSING = {"404", "NoSuchBucket", "NotFound", "NoSuchKey"}
 _DAYS = 90
@@ -42,7 +42,8 @@ class Uploads:
         return True
 
     def exists(self) -> bool:
-        """Whether the bucket is there and the account's. InvalidError if it is somebody else's."""
+        """Whether the bucket is there and the account's. RotaError if it is somebody else's, or may not be
+        listed."""
         with translating("s3", bucket=self.bucket):
             try:
                 self._s3.head_bucket(Bucket=self.bucket, ExpectedBucketOwner=self._account)
@@ -50,8 +51,11 @@ class Uploads:
                 if code_of(error) in _MISSING:
                     return False
                 if code_of(error) == "403":
-                    allowed = f"a bucket of account {self._account} that the credentials in use may list"
-                    raise InvalidError("bucket", self.bucket, allowed) from None
+                    raise RotaError(
+                        f"access denied to the bucket {self.bucket}: the credentials in use lack the permission "
+                        f"s3:ListBucket, or it is not of account {self._account}; grant it, or name another bucket",
+                        bucket=self.bucket,
+                    ) from error
                 raise
         return True
 

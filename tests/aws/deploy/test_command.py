@@ -69,6 +69,16 @@ def test_a_missing_permission_is_one_line_that_names_the_action(rota: Command, a
     assert "lack the permission cloudformation:DescribeStacks" in said
 
 
+@pytest.mark.parametrize(
+    ("denied", "action"),
+    [("s3.*", "s3:ListBucket"), ("s3.HeadObject", "s3:GetObject"), ("s3.PutObject", "s3:PutObject")],
+)
+def test_a_bucket_that_refuses_names_the_action(rota: Command, aws: Emulator, denied: str, action: str) -> None:
+    aws.faults({denied: Fault(p=1, status=403, code="AccessDenied")})
+    rota("deploy", MODULE, "--installed", exit_code=1)
+    assert f"lack the permission {action}" in rota.err.splitlines()[-1]
+
+
 def test_one_command_on_a_laptop_deploys_and_stays_until_it_is_interrupted(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rota", "deploy", MODULE, "--emulator", "--port", "0"]
     with (tmp_path / "notes").open("w") as notes:

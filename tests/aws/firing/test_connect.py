@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.aws.firing import shop
 from tests.aws.firing.functions import Functions
 
-from rota.aws.sessions import client
-from rota.core.errors import InvalidError, NotFoundError, RotaError
+from rota.aws.handlers.setting import parts
+from rota.aws.sessions import client as boto_client
+from rota.aws.stack_client import client_of
+from rota.core.errors import InvalidError, NotFoundError, RotaError, StoreError
 from rota.testing.emulator import Emulator, Fault
 from rota.wiring import connect
 
@@ -27,8 +30,8 @@ def stack(name: str, outputs: dict[str, str]) -> None:
         "Resources": {"Any": {"Type": "AWS::SQS::Queue"}},
         "Outputs": {key: {"Value": value} for key, value in outputs.items()},
     }
-    client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
-    client("cloudformation").get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    boto_client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
+    boto_client("cloudformation").get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
 
 
 def test_a_stack_is_found_by_its_name(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,3 +65,29 @@ def test_a_permission_that_is_missing_is_named(aws: Emulator) -> None:
     with pytest.raises(RotaError, match="cloudformation:DescribeStacks"):
         connect("aws://shop")
     aws.faults({})
+
+
+def test_a_denied_look_at_a_queue_names_the_permission_too(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    Functions(monkeypatch)
+    client = client_of(parts())
+    aws.faults({"sqs.*": Fault(status=403, code="AccessDenied")})
+    with pytest.raises(NotFoundError, match=r"none of this name, or .* lack the permission sqs:GetQueueAttributes"):
+        client.at(4_000_000_000, "queue:data")
+    aws.faults({})
+    assert client.runs.list() == []
+
+
+def test_a_denied_message_names_the_permission_and_leaves_nothing(
+    aws: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    functions = Functions(monkeypatch, "tests.aws.firing.shop")
+    client = client_of(parts(), shop.app)
+    functions.feed()
+    aws.faults({"sqs.SendMessageBatch": Fault(status=403, code="AccessDenied")})
+    with pytest.raises(StoreError, match="lack the permission sqs:SendMessage "):
+        client.at(0, "task:note")
+    with pytest.raises(StoreError, match="lack the permission sqs:SendMessage "):
+        client.queues.send("data", 1)
+    aws.faults({})
+    assert [run.state for run in client.runs.list()] == ["cancelled"]
+    assert functions.deliver("WorkerQueue") == 0
