@@ -28,6 +28,7 @@ from rota.ports.far_tier import FarTier
 from rota.ports.runs import RunQuery, RunStore
 from rota.ports.schedules import ScheduleQuery, ScheduleStore
 
+_UNTIL = "a one-off that is made with an `id` can be cancelled and updated until it fires"
 CheckSpec = Callable[[RunSpec], None]
 Withdraw = Callable[[RunKey, int], bool]
 """Cancels a pending run unless a feeder may have begun to hand it over, in one step; answers whether it did."""
@@ -178,7 +179,9 @@ class HandingRuns:
             return True
         record = self._store.get(key)
         if record is not None and record.state == "pending":
-            raise ConflictError(f"{key.id} was handed to SQS already, so it cannot be cancelled any more", run=key.id)
+            raise ConflictError(
+                f"{key.id} was handed to SQS already, so it cannot be cancelled any more; {_UNTIL}", run=key.id
+            )
         return False
 
     def get(self, key: RunKey) -> RunRecord | None:
