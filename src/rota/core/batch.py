@@ -156,12 +156,12 @@ class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of a batch. Times in epoch ms.
 
     cause: the run id of the schedule's run that started it, or "". planned, done: chunks. sealed: how many chunks
-    there are, once that is known. expected: items of the planned chunks, as far as the planner knew. about: items in
-    all, as far as that is known before the end, else 0; counted: it is exact (see `rota.core.total`). revision: 0,
-    or the number of the redrive that is going on or was the last. groups: the failure signatures which that one
-    reruns; again: how many items they had. version: of the manifest. outcome: what was decided, from `finishing` on; until then, what the version
-    before came to. directory: where spool, dead letters and, unless the sink has room for it, manifest and receipt
-    lie. manifest: where the latest manifest is, or ""."""
+    there are, once that is known. expected: items of the planned chunks, as far as the planner knew. about: items
+    in all, as far as that is known before the end, else 0; counted: it is exact (see `rota.core.total`). revision:
+    0, or the number of the redrive that is going on or was the last. groups: the failure signatures which that one
+    reruns; again: how many items they had. version: of the manifest. outcome: what was decided, from `finishing`
+    on; until then, what the version before came to. directory: where spool, dead letters and, unless the sink has
+    room for it, manifest and receipt lie. manifest: where the latest manifest is, or ""."""
 
     name: str
     created: int
