@@ -3,8 +3,9 @@
     python -m benchmarks.lateness [--quick] [--json]
 
 Each way runs in a process of its own. APScheduler 3 keeps its jobs in SQLite, unsynced, with no misfire limit; rota
-syncs. The second table stores daily schedules first, a thousand to a million of them, which are due some other time:
-the far tier must not be felt. A run that begins before its time counts as early; one that does is a defect.
+syncs. The bare timer is a thread that sleeps until each time and calls the function: what this machine allows. The
+second table stores daily schedules first, a thousand to a million of them, which are due some other time: the far tier
+must not be felt. A run that begins before its time counts as early; one that does is a defect.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,6 +113,21 @@ def with_apscheduler(folder: Path) -> list[float]:
     return wait()
 
 
+def with_timer() -> list[float]:
+    due = times()
+
+    def call_each() -> None:
+        for at in due:
+            left = at - time.time()
+            while left > 0:
+                time.sleep(left)
+                left = at - time.time()
+            note(at)
+
+    threading.Thread(target=call_each, daemon=True).start()
+    return wait()
+
+
 def apart(way: str, folder: Path) -> list[float]:
     command = [sys.executable, "-m", "benchmarks.lateness", "--way", way, str(folder), *(["--quick"] if QUICK else [])]
     return [float(it) for it in json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)]
@@ -119,6 +136,8 @@ def apart(way: str, folder: Path) -> list[float]:
 def run(way: str, folder: Path) -> None:
     if way == "apscheduler":
         found = with_apscheduler(folder)
+    elif way == "timer":
+        found = with_timer()
     else:
         found = with_rota(folder) if way == "rota" else fill(folder, int(way))
     print(json.dumps(found), flush=True)
@@ -130,8 +149,8 @@ def percentiles(found: list[float]) -> dict[str, float]:
     return {"p50": ordered[len(ordered) // 2], "p99": ordered[int(len(ordered) * 0.99)], "latest": ordered[-1]}
 
 
-def beside_apscheduler() -> None:
-    names = {"rota": "rota", "apscheduler": "APScheduler 3, unsynced"}
+def beside_others() -> None:
+    names = {"rota": "rota", "apscheduler": "APScheduler 3, unsynced", "timer": "a bare timer"}
     figures: dict[str, Figures] = {key: {name: [] for name in names.values()} for key in ("p50", "p99", "latest")}
     early = dict.fromkeys(names.values(), 0)
     for _ in range(ROUNDS):
@@ -166,7 +185,7 @@ def main() -> None:
         at = sys.argv.index("--way")
         run(sys.argv[at + 1], Path(sys.argv[at + 2]))
     versions("apscheduler", "sqlalchemy")
-    beside_apscheduler()
+    beside_others()
     beside_stored()
 
 
