@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import boto3
@@ -154,3 +155,19 @@ def test_the_stack_of_another_app_is_left_alone(log: Log, shop: Synthesis) -> No
     other = msgspec.structs.replace(shop, plan=msgspec.structs.replace(shop.plan, app="office"))
     with pytest.raises(ConflictError, match="holds the app 'shop'"):
         it.plan("shop", other, {})
+
+
+def test_extra_state_machines_may_be_asked_about_their_executions(log: Log, aws: Emulator, shop: Synthesis) -> None:
+    machines = [f"arn:aws:states:us-east-1:123456789012:stateMachine:{name}" for name in ("Refunds", "Bills")]
+    it = log.deployer()
+    it.execute(it.plan("shop", shop, {"ExtraStateMachineArns": ",".join(machines)}))
+    asked = {"StackName": "shop", "LogicalResourceId": "ExtraStateMachineArnsPolicy"}
+    found = boto3.client("cloudformation").describe_stack_resource(**asked)["StackResourceDetail"]
+    iam = boto3.client("iam")
+    arn = found["PhysicalResourceId"]
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+    start, ask = (document if isinstance(document, dict) else json.loads(document))["Statement"]
+    assert start["Resource"] == machines
+    assert ask["Action"] == ["states:DescribeExecution"]
+    assert ask["Resource"] == [it.replace(":stateMachine:", ":execution:") + ":*" for it in machines]

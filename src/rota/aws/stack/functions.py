@@ -23,6 +23,7 @@ _NOT_HERE = {
     "CKV_AWS_158": "encrypted by a key that AWS owns; logs hold ids and no payloads",
     "CKV_AWS_173": "the environment holds names of resources and no secrets",
 }
+_MACHINES = "ExtraStateMachineArns"
 _BY_QUEUE = "called by a queue, which has a dead-letter queue of its own"
 _BY_EVENT = "calls that failed go to FailureQueue, with their error, by the event invoke configuration"
 
@@ -250,12 +251,13 @@ def _failures_kept(attempts: int, age: int) -> Json:
 
 def _extras() -> Json:
     """Permissions for targets that no schedule of the app names, as the parameters list them."""
-    given = (
+    given: tuple[tuple[str, list[str], tuple[str, ...]], ...] = (
         ("ExtraFunctionArns", ["lambda:InvokeFunction"], ("Dispatcher",)),
         ("ExtraQueueArns", ["sqs:SendMessage"], ("AdHoc", "DeadLetters", "Dispatcher", "Feeder", "Worker")),
-        ("ExtraStateMachineArns", ["states:StartExecution", "states:StartSyncExecution"], ("Dispatcher",)),
+        (_MACHINES, ["states:StartExecution", "states:StartSyncExecution"], ("Dispatcher",)),
         ("ExtraEventBusArns", ["events:DescribeEventBus", "events:PutEvents"], ("Dispatcher",)),
     )
+    ask = {"Effect": "Allow", "Action": ["states:DescribeExecution"], "Resource": _executions_of(_MACHINES)}
     return {
         f"{parameter}Policy": {
             "Type": "AWS::IAM::ManagedPolicy",
@@ -265,9 +267,20 @@ def _extras() -> Json:
                 "Roles": [ref(f"{role}Role") for role in roles],
                 "PolicyDocument": {
                     "Version": "2012-10-17",
-                    "Statement": [{"Effect": "Allow", "Action": actions, "Resource": ref(parameter)}],
+                    "Statement": [
+                        {"Effect": "Allow", "Action": actions, "Resource": ref(parameter)},
+                        *([ask] if parameter == _MACHINES else []),
+                    ],
                 },
             },
         }
         for parameter, actions, roles in given
     }
+
+
+def _executions_of(parameter: str) -> Json:
+    """The executions of the state machines that a parameter lists. CloudFormation has no loop, but it can take a text
+    apart and put it together."""
+    machines = {"Fn::Join": ["", [{"Fn::Join": [":*,", ref(parameter)]}, ":*"]]}
+    executions = {"Fn::Join": [":execution:", {"Fn::Split": [":stateMachine:", machines]}]}
+    return {"Fn::Split": [",", executions]}
