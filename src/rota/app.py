@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar, overload
 
-from rota.core.batch import Batch, Topology, check_name
+from rota.core.batch import Batch, Topology, check_name, parse_notify, parse_task
 from rota.core.chunk import ChunkSize
-from rota.core.errors import ExistsError, InvalidError
+from rota.core.errors import ExistsError
 from rota.core.ids import check_id
-from rota.core.limits import check_list
 from rota.core.payload import encode_payload
 from rota.core.retry import Retry
 from rota.core.run import Delivery
 from rota.core.schedule import Misfire, Overlap, Schedule, check_tags
-from rota.core.target import TaskTarget, parse_target
+from rota.core.target import parse_target
 from rota.core.task import Task, Tasks, make_task
 from rota.core.tolerance import Tolerance, parse_tolerance
 from rota.core.triggers import AnyTrigger
@@ -130,7 +129,7 @@ class App:
         timeout: float | None = None,
         async_limit: int = 100,
         worker_memory: int | None = None,
-        notify: Sequence[object] = (),
+        notify: object = (),
         topology: Topology = "queue",
         max_cost: float | None = None,
     ) -> Batch:
@@ -143,17 +142,14 @@ class App:
         a count or a percentage such as "5%". retry: None means the task's own. rate_limit: items a second. timeout:
         seconds from a batch run's start, or a redrive's, to its end, pauses included. async_limit: coroutines at once
         in each worker, if the task is async. worker_memory: MB that each worker process may have; an item that needs
-        more is a dead letter. notify: targets that are told of completion and failure. topology: what carries it out on
-        AWS: "queue", "map", "pipeline" or "auto". max_cost: dollars on AWS after which a batch run pauses. Raises
-        InvalidError, ExistsError."""
+        more is a dead letter. notify: a target, or several, told of completion and failure. topology: what carries it
+        out on AWS: "queue", "map", "pipeline" or "auto". max_cost: dollars on AWS after which a batch run pauses.
+        Raises InvalidError, ExistsError."""
         if check_name(name) in self.batches:
             raise ExistsError("batch", name, f"declared twice in app {self.name!r}")
-        target = parse_target(task if not isinstance(task, str) or ":" in task else f"task:{task}")
-        if not isinstance(target, TaskTarget):
-            raise InvalidError("task", str(target), "a task of this app, or its name")
         declared = Batch(
             name=name,
-            task=target.name,
+            task=parse_task(task),
             source=source,
             sink=sink,
             size=ChunkSize(1000 if chunk_items is None and chunk_bytes is None else chunk_items, chunk_bytes),
@@ -164,7 +160,7 @@ class App:
             timeout=timeout,
             async_limit=async_limit,
             worker_memory=worker_memory,
-            notify=tuple(parse_target(one) for one in check_list("notify", notify, "targets")),
+            notify=parse_notify(notify),
             topology=topology,
             max_cost=max_cost,
         )

@@ -112,7 +112,7 @@ def _around(file: SqliteFile) -> Surroundings:
     from rota.service.batches import Surroundings
 
     directory = file.database.path.absolute().with_name(file.database.path.name + ".batches") / "{run}"
-    return Surroundings(str(directory), str(Path.cwd()), os.cpu_count() or 1)
+    return Surroundings(str(directory), str(Path.cwd()), os.cpu_count() or 1, one_machine=True)
 
 
 def _client(file: SqliteFile, app: App | None, notify: Callable[[], None] | None, around: Surroundings) -> Client:

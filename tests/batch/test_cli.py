@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from rota import wiring
+
 PATIENCE = 180.0
 SHOP = """
 from rota.app import App
@@ -180,6 +182,15 @@ def test_dead_letters_are_kept_until_they_are_purged(shell: Shell) -> None:
         (("start", "orders", "--app", "shop.py", "--source", "."), 2, "source"),
         (("start", "orders", "--app", "shop.py", "--chunk-items", "0"), 2, "chunk_items"),
         (("start", "orders", "--app", "shop.py", "--sample", "0"), 2, "sample"),
+        (("start", "orders", "--app", "shop.py", "--sample", "5", "--dry-run"), 2, "either --dry-run or --sample"),
+        (("start", "orders", "--app", "shop.py", "--topology", "map"), 2, "topology: 'map' is not allowed; it is for"),
+        (("start", "orders", "--app", "shop.py", "--max-cost", "3"), 2, "max_cost: 3.0 is not allowed; it is for"),
+        (("start", "orders", "--app", "shop.py", "--payload", "3"), 2, "payload: 3 is not allowed; it is for a source"),
+        (("start", "orders", "--app", "shop.py", "--chunk-bytes", "0"), 2, "chunk_bytes: 0"),
+        (("start", "orders", "--app", "shop.py", "--rate-limit", "0"), 2, "rate_limit: 0"),
+        (("start", "orders", "--app", "shop.py", "--timeout", "0"), 2, "timeout: 0"),
+        (("start", "orders", "--app", "shop.py", "--notify", "q"), 2, "notify: 'q' is not allowed; a task"),
+        (("start", "orders", "--app", "shop.py", "--notify", "task:q"), 2, "'task:q' is not allowed; a task of"),
         (("show", "orders"), 2, "run id"),
         (("show", "orders@2026-01-01T00:00:00Z"), 1, "no batch run"),
         (("verify", "orders"), 2, "run id"),
@@ -188,6 +199,7 @@ def test_dead_letters_are_kept_until_they_are_purged(shell: Shell) -> None:
     ],
 )
 def test_bad_input_is_one_clear_line(shell: Shell, words: tuple[str, ...], code: int, said: str) -> None:
+    wiring.database(f"sqlite:///{shell.root / 'rota.db'}").close()
     answer = shell.rota(*words, code=code)
     assert said in answer
     assert len(answer.strip().splitlines()) == 1

@@ -16,6 +16,7 @@ from rota.app import App
 from rota.cli.batch_shapes import items_of
 from rota.connectors.options import Generator, SqliteTable
 from rota.core.batch import BatchRun
+from rota.core.chunk import ChunkSize
 from rota.core.errors import ConflictError, InvalidError, NotFoundError, SourceError
 from rota.core.receipt import Counts
 from rota.core.triggers import At
@@ -184,6 +185,34 @@ def test_what_cannot_work_is_not_accepted(place: Place, options: dict[str, Any],
                 look("orders")
             assert refused.value.field == field
         assert client.batches.list() == []
+
+
+def test_what_is_declared_may_be_overridden_at_start(place: Place) -> None:
+    place.batch(shop.double, place.orders(2), rate_limit=5, timeout=60, notify="queue:a")
+    with place.client() as client:
+        declared = client.batches.prepare("orders").spec
+        options: Any = {"chunk_bytes": 100, "rate_limit": 7, "timeout": 9, "notify": ["queue:b", "queue:c"]}
+        spec = client.batches.prepare("orders", **options).spec
+        assert client.batches.prepare("orders", chunk_items=3, chunk_bytes=9).spec.size == ChunkSize(3, 9)
+    assert [str(one) for one in declared.notify] == ["queue:a"]
+    assert (spec.size, spec.rate_limit, spec.timeout) == (ChunkSize(None, 100), 7, 9)
+    assert [str(one) for one in spec.notify] == ["queue:b", "queue:c"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"task": None}, "task: None is not allowed; a task of this app, or its name, is"),
+        ({"task": "queue:a"}, "task: 'queue:a' is not allowed; a task of this app, or its name, is"),
+        ({"notify": "q"}, "notify: 'q' is not allowed; a task, 'task:NAME'"),
+        ({"notify": [5]}, "notify: 5 is not allowed; a task, 'task:NAME'"),
+        ({"notify": "http://127.0.0.1:8000/"}, "notify.url: 'http://127.0.0.1:8000/' is not allowed; 127.0.0.1 is not"),
+    ],
+)
+def test_a_declaration_that_is_wrong_is_told_by_its_own_names(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidError) as refused:
+        App("x").batch("b", **{"source": "x.jsonl", "task": "t", **options})
+    assert str(refused.value).startswith(said)
 
 
 def test_a_generator_is_a_function() -> None:

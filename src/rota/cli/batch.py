@@ -50,9 +50,15 @@ def start(
     sink: Annotated[str | None, typer.Option("--sink", metavar="PATH", help="Instead of the declared one.")] = None,
     payload: Annotated[str | None, typer.Option("--payload", metavar="JSON", help="For a generator.")] = None,
     chunk_items: Annotated[int | None, typer.Option("--chunk-items", metavar="N")] = None,
+    chunk_bytes: Annotated[int | None, typer.Option("--chunk-bytes", metavar="N")] = None,
     concurrency: Annotated[int | None, typer.Option("--concurrency", metavar="N", help="Worker processes.")] = None,
     tolerated: Annotated[
         str | None, typer.Option("--tolerated-failures", metavar="N|P%", help="Failed items: a count or percentage.")
+    ] = None,
+    rate_limit: Annotated[float | None, typer.Option("--rate-limit", metavar="N", help="Items a second.")] = None,
+    timeout: Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="For the batch run.")] = None,
+    notify: Annotated[
+        list[str] | None, typer.Option("--notify", metavar="TARGET", help="Told of the end. Repeatable.")
     ] = None,
     topology: Annotated[
         str | None, typer.Option("--topology", help="On AWS: queue, map, pipeline or auto.", show_default=False)
@@ -75,11 +81,17 @@ def start(
         sink=sink,
         payload=json_value("payload", payload),
         chunk_items=chunk_items,
+        chunk_bytes=chunk_bytes,
         concurrency=concurrency,
         tolerated_failures=tolerated,
+        rate_limit=rate_limit,
+        timeout=timeout,
+        notify=notify or None,
         topology=topology,
         max_cost=max_cost,
     )
+    if sample is not None and dry_run:
+        raise InvalidError("--dry-run", f"--sample {sample}", "either --dry-run or --sample")
     far = url.startswith("aws://")
     if sample is not None or dry_run:
         with wiring.connect(url, loaded) as client:

@@ -12,9 +12,10 @@ from rota.client.schedules import check_limit
 from rota.connectors.dead_files import read_dead_of
 from rota.connectors.open import SinkText, SourceText, open_folder
 from rota.connectors.papers import local_papers
+from rota.connectors.payload_argument import takes_payload
 from rota.connectors.stored import check_sink_vacant, check_stored, generator_of, sink_json, source_json
 from rota.connectors.verifying import verify_manifest
-from rota.core.batch import Batch, BatchRun, BatchState, Topology
+from rota.core.batch import Batch, BatchRun, BatchState, Topology, parse_notify
 from rota.core.chunk import ChunkSize
 from rota.core.completion import DeadItem, FailureGroup
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
@@ -27,20 +28,26 @@ from rota.service import batches
 from rota.service.batches import Surroundings
 
 _PAGE = 1000
-_GIVEN = ("source", "sink", "concurrency", "topology", "max_cost")
+_GIVEN = ("source", "sink", "concurrency", "rate_limit", "timeout", "topology", "max_cost")
+_ON_AWS = ("topology", "max_cost")
 _STEP = 0.02
 _SLOWEST = 0.25
 
 
 class StartOptions(TypedDict, total=False):
-    """payload: JSON for a generator that asks for it. The rest: instead of what is declared."""
+    """payload: JSON for a generator that asks for it. The rest: instead of what is declared; topology and max_cost on
+    AWS alone."""
 
     payload: object
     source: SourceText
     sink: SinkText
     chunk_items: int
+    chunk_bytes: int
     concurrency: int
     tolerated_failures: int | str
+    rate_limit: float
+    timeout: float
+    notify: object
     topology: Topology
     max_cost: float
 
@@ -89,8 +96,12 @@ class Batches:
         if given is not None and generator_of(given) is not None and given is not batch.source:
             raise InvalidError("source", given, "a path or an object such as rota.Csv(...) is; declare a generator")
         changes: dict[str, object] = {key: options.get(key) for key in _GIVEN}
-        chunk_items, tolerated = options.get("chunk_items"), options.get("tolerated_failures")
-        changes["size"] = None if chunk_items is None else ChunkSize(chunk_items)
+        for option in _ON_AWS:
+            if changes[option] is not None and self._around.one_machine:
+                raise InvalidError(option, changes[option], "it is for batch runs on AWS: aws://STACK")
+        items, size, tolerated = (options.get(key) for key in ("chunk_items", "chunk_bytes", "tolerated_failures"))
+        changes["size"] = None if items is size is None else ChunkSize(items, size)  # type: ignore[arg-type]
+        changes["notify"] = None if options.get("notify") is None else parse_notify(options["notify"])
         changes["tolerated"] = None if tolerated is None else parse_tolerance(tolerated)
         batch = msgspec.structs.replace(batch, **{key: it for key, it in changes.items() if it is not None})
         batches.check_batch(batch, self._tasks, self._declared or ())
@@ -102,7 +113,10 @@ class Batches:
             self._clock.now(),
             payload=encode_payload(options.get("payload")),
         )
-        check_stored(made, generator_of(batch.source))
+        make, payload = generator_of(batch.source), options.get("payload")
+        if payload is not None and (make is None or not takes_payload(make)):
+            raise InvalidError("payload", payload, "it is for a source that is a generator with an argument `payload`")
+        check_stored(made, make)
         return made
 
     def definition(self, name: str) -> Batch:

@@ -7,9 +7,14 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 
+def takes_payload(make: Callable[..., Iterable[object]]) -> bool:
+    """Whether a generator has an argument of that name."""
+    return "payload" in inspect.signature(make).parameters
+
+
 def with_payload(make: Callable[..., Iterable[object]], payload: object) -> Callable[..., Iterable[object]]:
     """`make`, given the payload if it has an argument of that name."""
-    if "payload" not in inspect.signature(make).parameters:
+    if not takes_payload(make):
         return make
     bound = partial(make, payload=payload)
     bound.__qualname__ = getattr(make, "__qualname__", "generator")  # type: ignore[attr-defined]

@@ -18,13 +18,14 @@ from rota.service.schedules import check_task
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """Of the process that accepts batch runs. directory: where they keep their files, with `{run}` for the id. cwd:
-    what
-    relative paths are relative to. cores: what `concurrency` is unless given."""
+    """Of the process that accepts batch runs. directory: where they keep their files, with `{run}` for the id. cwd: what
+    relative paths are relative to. cores: what `concurrency` is unless given. one_machine: whether they are carried out
+    on one, so that what is said of AWS has no effect."""
 
     directory: str
     cwd: str
     cores: int
+    one_machine: bool = False
 
 
 NOWHERE = Surroundings("/rota.batches/{run}", "/", 1)

@@ -43,8 +43,12 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sink: str | None = None
     payload: Any = None
     chunk_items: int | None = None
+    chunk_bytes: int | None = None
     concurrency: int | None = None
     tolerated_failures: int | str | None = None
+    rate_limit: float | None = None
+    timeout: float | None = None
+    notify: str | list[str] | None = None
     max_cost: float | None = None
     id: str = ""
     scheduled: str = ""
@@ -105,7 +109,7 @@ def _asked(event: object) -> Asked:
 
 
 def _options(asked: Asked) -> StartOptions:
-    names = ("source", "sink", "chunk_items", "concurrency", "tolerated_failures", "max_cost", "payload")
+    names = [name for name in StartOptions.__annotations__ if name != "topology"]
     given = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
     return cast(StartOptions, {**given, "topology": "pipeline"})
 
