@@ -151,7 +151,7 @@ REFUSED: list[tuple[str, str, object]] = [
     *[("sync", field, 5) for field in ("app", "prune")],
     *[("batches.list", "name", value) for value in (5, ["a"])],
     *[("app.batch", "chunk_items", value) for value in (1.5, True, 0, "5")],
-    *[("app.batch", "notify", value) for value in ("queue:q", None, 5)],
+    *[("app.batch", "notify", value) for value in (5, {"a": 1})],
     *[("app.task", field, value) for field, value in (("name", ""), ("retry", ()), ("batch", "yes"))],
     *[("HttpTarget", field, 5) for field in ("headers", "allow_private")],
     ("LambdaTarget", "asynchronous", "no"),

@@ -56,5 +56,5 @@ def check_headers(headers: object) -> None:
             raise InvalidError("target.headers", name, "headers that rota does not set itself")
         if not isinstance(value, str) or _CONTROL.search(value) or value != value.strip():
             raise InvalidError(
-                "target.headers", name, "values that are text without line breaks, control characters or blanks at an end"
+                "target.headers", name, "text without line breaks, control characters or blanks at an end"
             )
