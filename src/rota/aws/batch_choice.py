@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from rota.aws.batch_cost import MEMORY, WAYS, Way, Work, sink_kind, spent, usage
 from rota.core.batch import BatchRun, BatchSpec
+from rota.core.errors import InvalidError, SourceError
+from rota.core.topology import Choice
 
 _LINE = 200.0
 """Bytes of an item, where only bytes are known."""
 _MANY = 1_000_000
-
-
-class Choice(msgspec.Struct, frozen=True):
-    """why: a sentence."""
-
-    way: Way
-    why: str
 
 
 def choose(spec: BatchSpec, refused: Mapping[Way, str]) -> Choice:
@@ -26,12 +19,28 @@ def choose(spec: BatchSpec, refused: Mapping[Way, str]) -> Choice:
     sink, a rate limit, a pause, items of any size; so it is never refused."""
     dollars = {way: usage(way, work_of(spec, _MANY)).dollars for way in WAYS if way not in refused}
     best = min(dollars, key=lambda way: dollars[way])
-    others = [f"{way} ${cost:.2f}" for way, cost in dollars.items() if way != best]
+    others = [f"{way} {dollars_text(cost)}" for way, cost in dollars.items() if way != best]
     others += [f"{way} cannot do it ({why})" for way, why in refused.items()]
     beside = f"; {', '.join(others)}" if others else ""
-    return Choice(
-        best, f"{best} is the cheapest, ${dollars[best]:.2f} for a million items, the task's own time aside{beside}"
-    )
+    cost = dollars_text(dollars[best])
+    why = f"{best} is the cheapest, {cost} for a million items, the task's own time aside{beside}"
+    return Choice(best, why, dict(refused))
+
+
+def reason(error: InvalidError | SourceError) -> str:
+    """What is against a topology, in a few words. error: with which it was refused; it says what is allowed, and goes
+    on with what could be done instead."""
+    if isinstance(error, SourceError):
+        return str(error)
+    said = error.allowed.partition(";")[0]
+    for way in WAYS:
+        said = said.removesuffix(f' for topology="{way}"').removesuffix(f' for "{way}"')
+    return said if error.field == "topology" else f"it needs {said}"
+
+
+def dollars_text(dollars: float) -> str:
+    """An amount of any size, without a false zero."""
+    return f"${dollars:.2g}" if dollars < 1 else f"${dollars:,.2f}"
 
 
 def work_of(spec: BatchSpec, items: float, chunks: float = 0, size: float = _LINE, memory: int = MEMORY) -> Work:

@@ -10,7 +10,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rota.app import App
 from rota.aws.batch.assembly import batch_parts
 from rota.aws.batch.settings import BatchSettings
-from rota.aws.batch_choice import Choice
 from rota.aws.engine import parts_of
 from rota.aws.sessions import client, code_of, translated
 from rota.aws.settings import StackSettings
@@ -18,6 +17,7 @@ from rota.aws.stack_client import client_of
 from rota.client import Client
 from rota.core.batch import BatchRun
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
+from rota.core.topology import Choice
 
 
 def connect_url(url: str, app: App | None, settings: Mapping[str, str], actor: str) -> Client:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from rota.app import App
-from rota.aws.batch_choice import work_of
+from rota.aws.batch_choice import dollars_text, work_of
 from rota.aws.batch_cost import WAYS, Dollars, Way, Work, usage
 from rota.aws.bill import Usage
 from rota.cli.output import print_table
@@ -40,7 +40,10 @@ def _spec(batch: Batch) -> BatchSpec:
 
 
 def print_million_items(bills: Bills) -> None:
-    rows = [[name, *(_amount(used.dollars) for used in ways.values())] for name, ways in bills.items()]
+    rows = [
+        [name, *(dollars_text(used.dollars).removeprefix("$") for used in ways.values())]
+        for name, ways in bills.items()
+    ]
     print_table(["dollars for a million items, the task's own time aside", *WAYS], rows)
 
 
@@ -57,7 +60,7 @@ def dollars_fields(found: Sequence[Dollars], *, timed: bool) -> list[tuple[str, 
     """A line for each topology, the cheapest first. timed: whether the task's own time is in it."""
     rows = []
     for one in found:
-        low, likely, high = (_dollars(it) for it in (one.cost.low, one.cost.likely, one.cost.high))
+        low, likely, high = (dollars_text(it) for it in (one.cost.low, one.cost.likely, one.cost.high))
         between = "" if low == high else f"  ({low} to {high})"
         rows.append((f"cost, {one.way}", f"{likely}{between}{'' if timed else ', the time of the task aside'}"))
     return rows
@@ -66,11 +69,3 @@ def dollars_fields(found: Sequence[Dollars], *, timed: bool) -> list[tuple[str, 
 def dollars_shape(found: Sequence[Dollars]) -> dict[str, object]:
     """For `--json`: nothing where nothing is paid for."""
     return {"dollars": {one.way: msgspec.to_builtins(one.cost) for one in found}} if found else {}
-
-
-def _dollars(amount: float) -> str:
-    return f"${_amount(amount)}"
-
-
-def _amount(dollars: float) -> str:
-    return f"{dollars:.2g}" if dollars < 1 else f"{dollars:,.2f}"

@@ -12,13 +12,15 @@ from tests.aws.batch.world import World
 from tests.aws.dynamo.batching import chunk, mark, started, store_of
 
 from rota.aws.batch.benches import Benches
+from rota.aws.batch.map_plan import reader_of
 from rota.aws.batch.map_work import Answer, MapWorker
-from rota.aws.batch_choice import choose, overspent, work_of
+from rota.aws.batch_choice import choose, dollars_text, overspent, reason, work_of
 from rota.aws.dynamo.schema import create_table
 from rota.aws.sessions import client
 from rota.core.batch import BatchRun, BatchSpec, Topology
 from rota.core.chunk import ChunkSize
 from rota.core.completion import Verdict
+from rota.core.errors import InvalidError
 from rota.core.receipt import Counts
 from rota.testing.emulator import Emulator
 
@@ -122,13 +124,39 @@ def test_the_cheapest_is_chosen_and_the_reason_said(refused: Any, said: str) -> 
     assert said in found.why
 
 
+def test_a_cost_that_is_small_is_not_told_as_none() -> None:
+    large = msgspec.structs.replace(SPEC, size=ChunkSize(10_000))
+    assert "$0.00 " not in choose(large, {}).why
+    assert [dollars_text(it) for it in (0.001234, 0.5, 1.005, 1234.5)] == ["$0.0012", "$0.5", "$1.00", "$1,234.50"]
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            {"type": "jsonl", "path": "s3://a/b.gz", "compression": "gzip"},
+            "it needs a file that is not compressed",
+        ),
+        ({"type": "csv", "path": "s3://shop/a.csv", "delimiter": ";"}, "it needs a CSV file in UTF-8 with commas"),
+        ({"type": "generator", "name": "orders"}, "it needs s3://bucket/key or a prefix"),
+    ],
+)
+def test_a_refusal_is_told_in_a_few_words(source: dict[str, str], said: str) -> None:
+    with pytest.raises(InvalidError) as refused:
+        reader_of(msgspec.structs.replace(SPEC, source=source))
+    told = reason(refused.value)
+    assert told.startswith(said)
+    assert "topology" not in told
+
+
 def test_auto_is_settled_before_it_is_stored(tmp_path: Path) -> None:
     world = World(shop(tmp_path), tmp_path)
     topology: Topology = "auto"
     run = msgspec.structs.replace(RUN, spec=msgspec.structs.replace(SPEC, topology=topology, max_cost=None))
     [stored] = world.client.accept([run])
     assert stored.spec.topology == "queue"
-    assert "cannot do it" in world.client.choice(run).why
+    said = "map cannot do it (the stack has no state machine)"
+    assert said in world.client.choice(run).why
 
 
 def test_sizes_in_bytes_and_in_items() -> None:

@@ -26,11 +26,11 @@ class Post:
     def check(self, run: BatchRun) -> None:
         """InvalidError if the stack has not what the topology of `run` needs."""
         if run.spec.topology == "pipeline" and not self._settings.pipeline:
-            allowed = "a topology of this stack; it gets a pipeline when a batch of the app names it and is deployed"
+            allowed = "the stack has no pipeline; it gets one when a batch of the app names it and is deployed"
             raise InvalidError("topology", run.spec.topology, allowed)
         if run.spec.topology == "map":
             if not self._settings.machine:
-                allowed = "a topology of this stack; it gets a state machine when a batch of the app names it"
+                allowed = "the stack has no state machine; it gets one when a batch of the app names it and is deployed"
                 raise InvalidError("topology", run.spec.topology, allowed)
             reader_of(run.spec)
 

@@ -16,13 +16,14 @@ from rota.aws.batch.ledger import Ledger
 from rota.aws.batch.messages import PlanMessage, Step
 from rota.aws.batch.post import Post
 from rota.aws.batch.verdicts import is_out_of_time
-from rota.aws.batch_choice import Choice, choose
+from rota.aws.batch_choice import choose, reason
 from rota.aws.batch_cost import Way
 from rota.core.batch import BatchKey, BatchRun, Wish
 from rota.core.chunk import Chunk
 from rota.core.completion import ChunkRow, FailureGroup, Mark, Verdict
 from rota.core.errors import ConflictError, InvalidError, SourceError
 from rota.core.run import Run
+from rota.core.topology import Choice
 from rota.core.total import Total
 from rota.ports.batches import BatchQuery, Finished, Which
 from rota.ports.clock import Clock
@@ -62,7 +63,7 @@ class SendingBatches:
                 self._post.check(tried)
                 self._look(tried)
             except (InvalidError, SourceError) as error:
-                refused[way] = str(error)
+                refused[way] = reason(error)
         return choose(run.spec, refused)
 
     def _chosen(self, run: BatchRun) -> BatchRun:
