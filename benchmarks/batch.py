@@ -1,6 +1,6 @@
 """A million small JSON Lines items, a trivial task, results kept, each chunk marked in a synced ledger.
 
-    python -m benchmarks.batch [--quick] [--full] [--json]
+    python -m benchmarks.batch [--quick] [--full] [--huge] [--json]
 
 rota's time is from before the processes that make workers are started until the outcome is stored: parts and marks
 synced, manifest and receipt written; "already serving" leaves out starting those processes. Beside
@@ -14,8 +14,9 @@ it, each in a process of its own with the same JSON library and task:
 - rota's own planner and workers with the ledger off: parts are written and synced, nothing is marked or proven. Beside
   the time that passes stands the processor time of all processes, which does not depend on who else uses the machine.
 
-Memory is the resident memory of the whole process tree, summed, so that a page that processes share is counted once for
-each; its highest value, looked at a hundred times a second. --full adds ten million items.
+Memory is the resident memory of the whole process tree, summed, so that a page that processes share is counted once
+for each; its highest value, looked at a hundred times a second. --full adds ten million items, --huge a hundred
+million, once, for which 7 GB have to be free.
 
 Nothing is removed before the end: a file was seen to cost thirty times as much where many had just been removed.
 """
@@ -46,6 +47,7 @@ from benchmarks.report import QUICK, in_turn, show, versions
 
 ITEMS = 100_000 if QUICK else 1_000_000
 GROWTH = [10_000, 100_000, *([] if QUICK else [1_000_000]), *([10_000_000] if "--full" in sys.argv else [])]
+HUGE = [100_000_000] if "--huge" in sys.argv else []
 CHUNKS = (1_000, 10_000)
 CORES = os.cpu_count() or 1
 SYNCED = 200
@@ -288,10 +290,10 @@ def main() -> None:
         found: dict[str, list[Any]] = in_turn(turns, 5)
         for chunk in CHUNKS:
             compare(found, chunk)
-        for count in GROWTH:
+        for count in GROWTH + HUGE:
             source = folder / f"items-{count}.jsonl"
             write_items(source, count)
-            grown = [apart("rota", source, count, CHUNKS[0]) for _ in range(1 if QUICK else 3)]
+            grown = [apart("rota", source, count, CHUNKS[0]) for _ in range(1 if QUICK or count in HUGE else 3)]
             show(f"growth, {count:,} items", "items a second", {"rota": [it["rate"] for it in grown]})
             show(f"growth, {count:,} items, whole tree", "MB resident", {"rota": [it["memory"] for it in grown]})
         large = CHUNKS[-1]

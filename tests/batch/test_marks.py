@@ -17,6 +17,7 @@ from rota.core.completion import FailureCount, Mark, Signature
 from rota.core.receipt import Counts, Part
 from rota.core.tolerance import Tolerance
 from rota.ports.batches import BatchStore
+from rota.processing.ending import rows
 from rota.testing import MemoryStores
 
 CHUNKS = 6
@@ -95,3 +96,12 @@ def test_totals_are_those_of_what_stands(marks: list[Mark], groups: list[int], d
             }
             assert sum(group.count for group in store.failures(run.key)) == total.failed
             assert len(store.chunks(run.key, "open", -1, 100)) == CHUNKS - len(truth)
+
+
+def test_a_long_ledger_is_read_in_pages_that_fit_in_memory() -> None:
+    planned = [Chunk(number, ORIGIN, number, number + 1) for number in range(1000)]
+    with sqlite() as store:
+        [run] = store.accept([batch_run(Tolerance(0))])
+        store.record(run.key, planned, ())
+        assert 0 < len(store.chunks(run.key, "all", -1, 1000)) <= 200
+        assert [row.chunk for row in rows(store, run.key, "all")] == planned

@@ -83,7 +83,8 @@ class BatchStore(Protocol):
         """Note what the user wants; None if the batch run has ended or is finishing. A cancel is never taken back."""
 
     def chunks(self, key: BatchKey, which: Which, after: int, limit: int) -> builtins.list[ChunkRow]:
-        """A page of the ledger, behind chunk number `after`. redrive: those with failures of the run's groups that
+        """A page of the ledger, behind chunk number `after`: at most `limit` chunks, and none only if there are no more.
+        redrive: those with failures of the run's groups that
         were not marked at its revision yet."""
 
     def failures(self, key: BatchKey) -> builtins.list[FailureGroup]:

@@ -32,6 +32,8 @@ from rota.ports.batches import BatchQuery, Finished, Which
 
 _encode = msgspec.json.Encoder().encode
 _signature = msgspec.json.Decoder(Signature)
+_PAGE = 200
+"""Rows of a ledger in memory at once; a query more costs less than what they take up."""
 _SET_MARK = (
     "UPDATE batch_chunks SET first = ?, behind = ?, items = ?, succeeded = ?, failed = ?, skipped = ?, results = ?, bytes = ?,"
     " retries = ?, revision = ?, parts = ? WHERE run = ? AND number = ?"
@@ -147,7 +149,7 @@ class SqliteBatches:
             f"SELECT {CHUNK} FROM batch_chunks AS it WHERE run = (SELECT id FROM batch_runs WHERE name = ? AND created = ?)"
             f" AND number > ?{_WHICH[which]} ORDER BY number LIMIT ?"
         )
-        return [chunk_row(row) for row in self._db.read(sql, (*key, after, limit))]
+        return [chunk_row(row) for row in self._db.read(sql, (*key, after, min(limit, _PAGE)))]
 
     def failures(self, key: BatchKey) -> builtins.list[FailureGroup]:
         sql = (
