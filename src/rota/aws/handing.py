@@ -7,7 +7,8 @@ lost; and where something was there before (a schedule that is changed, a dead l
 before it is stored, so that it goes on.
 
 A direct run (see `rota.aws.handover`) is out of rota's hands once it is with SQS: it cannot be cancelled any more, and
-counts as succeeded when its time has come.
+counts as succeeded when its time has come and a feeder has said that all up to there was handed over. That is the mark,
+not the fence, which a feeder raises before it sends anything. What its writer handed over waits for the mark as well.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from rota.ports.far_tier import FarTier
 from rota.ports.runs import RunQuery, RunStore
 from rota.ports.schedules import ScheduleQuery, ScheduleStore
 
+HANDED = b'{"handedTo":"SQS"}'
+"""The value of a direct run that succeeded, which is all that is known of it: no attempt, no time."""
 _UNTIL = "a one-off that is made with an `id` can be cancelled and updated until it fires"
 CheckSpec = Callable[[RunSpec], None]
 Withdraw = Callable[[RunKey, int], bool]
@@ -227,15 +230,15 @@ class HandingRuns:
         return self._store.forget_runs(before, limit)
 
     def _told(self, records: Sequence[RunRecord]) -> builtins.list[RunRecord]:
-        """Direct runs whose time has come succeeded when they were handed over; nobody wrote that down."""
+        """Direct runs whose time has come succeeded when they were handed over; nobody wrote that down, nor when."""
         now = self._clock.now()
         due = {RunKey(it.schedule_id, it.scheduled) for it in self._direct([it for it in records if it.due <= now])}
         if not due:
             return builtins.list(records)
-        fences = self._far.fences(sorted({key.schedule_id for key in due}))
+        handed = self._far.handed(sorted({key.schedule_id for key in due}))
         return [
-            replace(it, state="succeeded")
-            if RunKey(it.schedule_id, it.scheduled) in due and it.due <= fences[it.schedule_id]
+            replace(it, state="succeeded", value=HANDED)
+            if RunKey(it.schedule_id, it.scheduled) in due and it.due <= handed[it.schedule_id]
             else it
             for it in records
         ]

@@ -93,5 +93,9 @@ class FarTier(Protocol):
     def fences(self, ids: Sequence[str]) -> dict[str, int]:
         """The fence of the shard to which entries of each schedule id are written (0 if it has none)."""
 
+    def handed(self, ids: Sequence[str]) -> dict[str, int]:
+        """The mark up to which every entry of each schedule id was handed over, whichever shard it lies in: the lowest
+        of those (0 if one has none)."""
+
     def marks(self) -> dict[Shard, int]:
         """How far each shard was handed over."""

@@ -129,6 +129,8 @@ def _course(record: RunRecord, zone: str) -> str:
         if record.attempt:
             return f"attempt {record.attempt} failed, the next one is due at {shown(record.due, zone)}"
         return f"the run waits for its start, due at {shown(record.due, zone)}"
+    if record.started is None and record.state == "succeeded":
+        return "it was handed to its queue, with no attempt and no time on record"
     if record.started is None:
         return f"the run was {record.state} before it started"
     first = f"attempt {record.attempt} started" if record.attempt > 1 else "it started"

@@ -221,6 +221,15 @@ class TestFences:
             far.take(shard, T0 + 9, NOW, LEASE, "one")
         assert far.fences(["a"]) == {"a": T0 + 9}
         assert set(far.marks().values()) == {0}
+        assert far.handed(["a", "b"]) == {"a": 0, "b": 0}
+
+    def test_what_was_handed_over_is_the_mark_of_all_shards_that_an_id_may_lie_in(self, far: DynamoFar) -> None:
+        feed(far, T0 + 9, NOW)
+        assert far.handed(["a", "b"]) == {"a": T0 + 9, "b": T0 + 9}
+        far.resize(len(far.shards()) + 1, NOW)
+        assert far.handed(["a"]) == {"a": 0}, "of the new shard nobody has said anything yet"
+        feed(far, T0 + 10, NOW)
+        assert far.handed(["a"]) == {"a": T0 + 10}
 
     def test_a_run_is_withdrawn_only_before_a_feeder_may_have_read_it(
         self, far: DynamoFar, stores: DynamoStores

@@ -314,6 +314,28 @@ def test_the_writer_and_the_feeder_meet_at_every_point() -> None:
         assert len([run for run in stack.fired() if run.startswith("new@")]) >= 9
 
 
+def test_a_direct_one_off_counts_as_succeeded_only_once_it_was_handed_over() -> None:
+    """Its feeder dies at any call: what it did not send is still pending when its time has come."""
+    for after in (False, True):
+        dies_at, died = 0, True
+        while died:
+            dies_at, died = dies_at + 1, False
+            stack = Stack(shards=1)
+            runs = [stack.client.at((stack.clock.now() + n * SECOND) / 1000, "queue:data", n) for n in range(20, 40)]
+            try:
+                stack.feed(Fuse(dies_at, after=after))
+            except Crash:
+                died = True
+            stack.clock.advance(MINUTE)
+            told = [run for run in runs if stack.client.runs.get(run).state == "succeeded"]
+            sent = {held.attributes["rota-run-id"]["StringValue"] for held in stack.sqs.held[DATA]}
+            assert set(told) <= sent, (dies_at, after)
+            stack.next_feed = stack.clock.now() + MINUTE
+            stack.pass_by(3 * MINUTE)
+            assert {stack.client.runs.get(run).state for run in runs} == {"succeeded"}
+        assert dies_at > 4
+
+
 def test_a_cancellation_meets_the_feeder_at_every_point() -> None:
     """What was cancelled, and that was acknowledged, does not fire: neither directly nor through the dispatcher."""
     refused = 0

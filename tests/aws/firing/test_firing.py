@@ -206,12 +206,15 @@ def test_a_direct_one_off_that_sqs_has_is_not_cancelled() -> None:
     stack = Stack()
     run = stack.client.at(at(stack, MINUTE), "queue:data", 1)
     stack.feed()
-    with pytest.raises(ConflictError, match="handed to SQS already.* with an `id` can be cancelled and updated"):
+    with pytest.raises(ConflictError, match=r"handed to SQS already.* with an `id` can be cancelled and updated"):
         stack.client.runs.cancel(run)
     assert stack.client.runs.get(run).state == "pending"
     stack.pass_by(MINUTE)
     assert stack.data() == ["1"]
-    assert stack.client.runs.get(run).state == "succeeded"
+    record = stack.client.runs.get(run)
+    assert (record.state, record.value, record.started) == ("succeeded", b'{"handedTo":"SQS"}', None)
+    why = stack.client.schedules.why(record.schedule_id, record.scheduled / 1000)
+    assert why.endswith(": it was handed to its queue, with no attempt and no time on record.")
 
 
 @pytest.mark.parametrize("wait", [1.0, 90.0, 3 * 3600.0])

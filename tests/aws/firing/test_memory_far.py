@@ -86,3 +86,13 @@ def test_a_tick_that_is_stored_twice_is_one() -> None:
     far.put_ticks([DueTick("s", T0, 1), DueTick("s", T0, 1)])
     far.put_ticks([DueTick("s", T0, 1)])
     assert read(far, T0) == [DueTick("s", T0, 1)]
+
+
+def test_what_was_handed_over_is_known_by_id_in_all_generations() -> None:
+    _, far = made(1)
+    assert far.handed(["a"]) == {"a": 0}
+    read(far, T0)
+    assert far.handed(["a", "b"]) == {"a": T0, "b": T0}
+    [old] = far.shards()
+    assert far.take(old, T0 + 5, T0, LEASE, "two") is not None
+    assert far.handed(["a"]) == {"a": T0}, "the fence says nothing of what was handed over"

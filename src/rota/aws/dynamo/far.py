@@ -226,6 +226,14 @@ class DynamoFar:
             for name, each in places.items()
         }
 
+    def handed(self, ids: Sequence[str]) -> dict[str, int]:
+        known = self._places.generations(fresh=True)
+        places = {name: [_fence_of(one, name) for one in known if not one.dropped] for name in ids}
+        found = self._table.get(place for each in places.values() for place in each)
+        return {
+            name: min((_mark(found.get(place, {}), 0) for place in each), default=0) for name, each in places.items()
+        }
+
     def marks(self) -> dict[Shard, int]:
         shards = self.shards()
         places = {shard: fence_key(shard.generation, shard.number) for shard in shards}

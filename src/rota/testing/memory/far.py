@@ -92,13 +92,15 @@ class MemoryFarTier:
             self._settle_in()
             return {one: self._fences.get(self._newest(one), 0) for one in ids}
 
+    def handed(self, ids: Sequence[str]) -> dict[str, int]:
+        with self._state.lock:
+            return {one: min(self._marks.get(shard, 0) for shard in self._all_of(one)) for one in ids}
+
     def withdraw(self, key: RunKey, now: int) -> bool:
         """Cancel a pending run unless a feeder may have begun to hand it over."""
         with self._state.lock:
             found = self._state.find(key)
-            spread = crc32(key.schedule_id.encode())
-            shards = [Shard(one, spread % of, of) for one, of in self._generations.items()]
-            fence = max(self._fences.get(shard, 0) for shard in shards)
+            fence = max(self._fences.get(shard, 0) for shard in self._all_of(key.schedule_id))
             if found is None or found.state != "pending" or found.run.due <= fence:
                 return False
             return self._state.cancel(key, now)
@@ -111,6 +113,11 @@ class MemoryFarTier:
         generation = max(self._generations)
         of = self._generations[generation]
         return Shard(generation, crc32(schedule_id.encode()) % of, of)
+
+    def _all_of(self, schedule_id: str) -> list[Shard]:
+        """The shards that its entries may lie in, one of each generation."""
+        spread = crc32(schedule_id.encode())
+        return [Shard(one, spread % of, of) for one, of in self._generations.items()]
 
     def _settle_in(self) -> None:
         """Give every entry that has none its place, and take it from those that are no more."""
