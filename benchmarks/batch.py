@@ -8,6 +8,7 @@ it, each in a process of its own with the same JSON library and task:
 
 - `Pool.imap_unordered(chunksize=1000)` over the lines of the file, a process a core; items are decoded and results
   encoded in its workers, and the results go to one file. Nothing is synced, and a crash loses everything.
+- huey, which is durable: see `benchmarks.batch_huey`.
 - a bare loop in one process, item by item; and one that decodes item by item and encodes a thousand results at once,
   as rota does. rota's rate is divided by the cores here, so the loop is also run once a core, all at the same time:
   virtual cores that share a real one are each slower when both are busy.
@@ -222,11 +223,19 @@ def bare_loops(folder: Path, source: Path, _chunk: int) -> Measured:
     return {"items": loops[0]["items"], "seconds": sum(loop["seconds"] for loop in loops) / CORES}
 
 
+def in_huey(folder: Path, source: Path, chunk: int) -> Measured:
+    # Here, so that nobody else's memory has it.
+    from benchmarks.batch_huey import with_huey
+
+    return with_huey(folder, source, chunk)
+
+
 WAYS: dict[str, Callable[[Path, Path, int], Measured]] = {
     "rota": with_rota,
     "served": lambda folder, source, chunk: with_rota(folder, source, chunk, serving=0.5),
     "off": without_ledger,
     "pool": with_pool,
+    "huey": in_huey,
     "loop": bare_loop,
     "loops": bare_loops,
     "blocks": bare_blocks,
@@ -278,12 +287,12 @@ def main() -> None:
         way, source, chunk, folder = sys.argv[sys.argv.index("--way") + 1 :][:4]
         print(json.dumps(WAYS[way](Path(folder), Path(source), int(chunk))), flush=True)
         return
-    versions("msgspec")
+    versions("msgspec", "huey")
     with directory() as folder:
         source = folder / "items.jsonl"
         write_items(source, ITEMS)
         ways = {f"{way} {chunk}": (way, chunk) for chunk in CHUNKS for way in ("rota", "served", "off")}
-        ways |= {way: (way, 0) for way in ("pool", "loop", "loops", "blocks")}
+        ways |= {way: (way, 0) for way in ("pool", "huey", "loop", "loops", "blocks")}
         turns = {
             name: lambda way=way, chunk=chunk: apart(way, source, ITEMS, chunk) for name, (way, chunk) in ways.items()
         }
@@ -311,13 +320,14 @@ def compare(found: dict[str, list[Measured]], chunk: int) -> None:
     rota, off = f"rota {chunk}", f"off {chunk}"
     about = f"{ITEMS:,} items in chunks of {chunk:,}"
     peers = {"rota, ledger off": of(off), "multiprocessing.Pool, not durable": of("pool")}
+    peers["huey, chunks of 1,000"] = of("huey")
     show(about, "items a second", {"rota": of(rota), **peers})
     served = {"rota": of(f"served {chunk}"), "multiprocessing.Pool, not durable": of("pool")}
     show(f"{about}, engine already serving", "items a second", served)
     loops = {"bare loop on every core": of("loops"), "bare loop": of("loop"), "bare loop, blocks": of("blocks")}
     for name, way in ((f"a core of {CORES}", rota), (f"engine already serving, a core of {CORES}", f"served {chunk}")):
         show(f"{about}, {name}", "items a second", {"rota": [rate / CORES for rate in of(way)], **loops})
-    memory = {"rota": of(rota, "memory"), "multiprocessing.Pool": of("pool", "memory")}
+    memory = {"rota": of(rota, "memory"), "multiprocessing.Pool": of("pool", "memory"), "huey": of("huey", "memory")}
     show(f"{about}, whole tree", "MB resident", memory, more_is_better=False)
     pairs = list(zip(of(rota, "marked"), of(rota, "seconds"), of(off, "seconds"), strict=True))
     until = {"rota": [100 * (marked / bare - 1) for marked, _, bare in pairs]}
