@@ -73,8 +73,9 @@ class BatchStore(Protocol):
         sealed: int | None = None,
         total: Total | None = None,
     ) -> BatchRun:
-        """Store newly planned chunks (one that is known is left as it is), marks, and how many chunks there are,
-        once that is known, and how many items there are, as far as is known. Marks of chunks that were never planned plan them. Answers the batch run as it is now."""
+        """Store newly planned chunks (one that is known is left as it is), marks, how many chunks there are, once that
+        is known, and how many items, as far as it is. Marks of chunks that were never planned plan them. Answers the
+        batch run as it is now."""
 
     def recut(self, key: BatchKey, chunks: Sequence[Chunk]) -> BatchRun:
         """These chunks were cut wrongly: they get this range and are not done any more."""
@@ -83,9 +84,8 @@ class BatchStore(Protocol):
         """Note what the user wants; None if the batch run has ended or is finishing. A cancel is never taken back."""
 
     def chunks(self, key: BatchKey, which: Which, after: int, limit: int) -> builtins.list[ChunkRow]:
-        """A page of the ledger, behind chunk number `after`: at most `limit` chunks, and none only if there are no more.
-        redrive: those with failures of the run's groups that
-        were not marked at its revision yet."""
+        """A page of the ledger, behind chunk number `after`: at most `limit` chunks, and none only if there are no
+        more. redrive: those with failures of the run's groups that were not marked at its revision yet."""
 
     def failures(self, key: BatchKey) -> builtins.list[FailureGroup]:
         """The dead letters in groups, largest first."""
