@@ -72,7 +72,7 @@ def test_from_start_to_redrive_without_a_server(shell: Shell) -> None:
     assert (group["count"], group["exception"], group["message"]) == (4, "ValueError", "fifty")
     dead = shell.json("show", run["id"], "--group", "1")
     assert [it["item"]["id"] for it in dead] == [50, 100, 150, 200]
-    assert "is whole: 200 items" in shell.rota("verify", run["id"])
+    assert "is whole: 200 items, 4 failed" in shell.rota("verify", run["id"])
     (shell.root / "mended").touch()
     again = shell.json("redrive", run["id"], "--group", "1", "--app", "shop.py")
     assert (again["succeeded"], again["failed"], again["version"]) == (200, 0, 2)

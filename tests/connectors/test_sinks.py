@@ -247,6 +247,16 @@ def test_results_moved_with_their_manifest_still_verify(tmp_path: Path) -> None:
     assert verify_manifest(directory.rename(tmp_path / "moved")) == []
 
 
+def test_a_part_that_is_not_the_runs_is_found(tmp_path: Path) -> None:
+    directory, _, _ = manifested(tmp_path, "out/")
+    (directory / "part-000000001.r1.jsonl").write_text("of a redrive that is going on")
+    assert verify_manifest(directory) == []
+    (directory / "part-000000099.jsonl").write_text("{}")
+    assert verify_manifest(directory) == [
+        "part part-000000099.jsonl is among the results, and the manifest does not name it"
+    ]
+
+
 @pytest.mark.parametrize("name", ["out/", "all.jsonl"])
 def test_an_altered_result_is_found(tmp_path: Path, name: str) -> None:
     directory, _, parts = manifested(tmp_path, name)

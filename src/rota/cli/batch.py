@@ -311,12 +311,14 @@ def verify(
             place = client.batches.receipt(id)
     receipt, problems = wiring.verified(place)
     if json:
-        print_json({"batch_run": receipt.run, "root": receipt.root, "problems": problems})
+        failed = receipt.counts.failed
+        print_json({"batch_run": receipt.run, "root": receipt.root, "failed": failed, "problems": problems})
     else:
         for problem in problems:
             say(problem)
         if not problems:
-            counted = f"{amount(receipt.counts.items)} items, {amount(receipt.results)} results"
+            counts = receipt.counts
+            counted = f"{amount(counts.items)} items, {amount(counts.failed)} failed, {amount(receipt.results)} results"
             say(f"{receipt.run} is whole: {counted}, root {receipt.root}")
     if problems:
         raise typer.Exit(1)

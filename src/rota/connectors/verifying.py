@@ -11,6 +11,7 @@ proven what their place allows:
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -25,6 +26,7 @@ from rota.connectors.sqlite_table import SqliteParts
 from rota.core.errors import RotaError, SourceError
 from rota.core.receipt import Delivered, Entry, Part, Receipt, Tally, check_counts, check_tiling
 
+_REVISION = re.compile(r"\.r(\d+)\.")
 _RANGES_SHOWN = 5
 
 
@@ -143,9 +145,11 @@ def _held(receipt: Receipt, directory: Path, stack: ExitStack) -> Held:
         opener = load_connector("rota.connectors.s3", "open_object", "sink", location)
     else:
         location = str(_found(Path(location), delivered, directory))
-    return (
-        _Parts(opener, location.rstrip("/")) if delivered.layout == "parts" else _File(opener, location, receipt, stack)
-    )
+    if delivered.layout == "file":
+        return _File(opener, location, receipt, stack)
+    # Whoever ended early may have written parts that nobody counts any more.
+    alone = opener is _open_file and not receipt.ended
+    return _Parts(opener, location.rstrip("/"), receipt.version if alone else 0)
 
 
 def _found(location: Path, delivered: Delivered, directory: Path) -> Path:
@@ -164,11 +168,16 @@ def _said(error: OSError | RotaError) -> str:
 
 
 class _Parts:
-    def __init__(self, opener: Opener, location: str) -> None:
+    """alone: the version of the manifest, if there may be no parts but its own and those of later versions; else 0."""
+
+    def __init__(self, opener: Opener, location: str, alone: int) -> None:
         self._opener = opener
         self._location = location
+        self._alone = alone
+        self._names: set[str] = set()
 
     def check(self, part: Part) -> Iterator[str]:
+        self._names.add(part.name)
         try:
             with self._opener(f"{self._location}/{part.name}") as file:
                 yield from _compare(part, file, None)
@@ -176,7 +185,11 @@ class _Parts:
             yield f"part {part.name} cannot be read: {_said(error)}"
 
     def check_end(self) -> Iterator[str]:
-        return iter(())
+        found = (path.name for path in Path(self._location).glob("part-*")) if self._alone else iter(())
+        for name in sorted(name for name in found if name not in self._names):
+            later = _REVISION.search(name)
+            if later is None or int(later[1]) < self._alone:
+                yield f"part {name} is among the results, and the manifest does not name it"
 
 
 class _File:
