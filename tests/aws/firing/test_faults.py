@@ -11,9 +11,7 @@ from tests.aws.firing.world import DATA, DEAD, DISPATCH, FUNCTION, HOOK, HOUR, M
 
 from rota.aws.dispatcher import Delivered
 from rota.core.errors import ConflictError, StoreError
-from rota.core.outcome import Result
 from rota.core.retry import Retry
-from rota.core.run import Run
 from rota.core.triggers import Every
 from rota.testing import Crash, Fuse
 
@@ -177,56 +175,6 @@ def test_a_dispatcher_killed_at_any_call_loses_nothing(after: bool, fails: int) 
         if not died:
             break
     assert dies_at > 30
-
-
-def test_an_interrupted_attempt_is_asked_for_before_it_is_repeated() -> None:
-    for known, attempts in ((None, 2), (Result(0, 1, b'"done"'), 1)):
-        stack = Stack()
-        stack.known = lambda _, known=known: known  # type: ignore[misc]
-        run = stack.client.at((stack.clock.now() + SECOND) / 1000, HOOK)
-        stack.feed()
-        stack.clock.advance(2 * SECOND)
-        with pytest.raises(Crash):  # the third call settles
-            stack.deliver(fuse=Fuse(4))
-        assert stack.client.runs.get(run).state == "running"
-        stack.pass_by(10 * MINUTE)
-        record = stack.client.runs.get(run)
-        assert record.state == "succeeded"
-        assert len(stack.attempts) == attempts
-        assert record.attempt == attempts
-
-
-def test_at_most_once_is_not_repeated_after_a_death() -> None:
-    stack = Stack()
-    run = stack.client.at((stack.clock.now() + SECOND) / 1000, HOOK, delivery="at_most_once")
-    stack.feed()
-    stack.clock.advance(2 * SECOND)
-    with pytest.raises(Crash):
-        stack.deliver(fuse=Fuse(4))
-    stack.pass_by(10 * MINUTE)
-    assert stack.client.runs.get(run).state == "interrupted"
-    assert len(stack.attempts) == 1
-
-
-def test_a_run_that_kills_its_function_every_time_ends_as_a_dead_letter() -> None:
-    stack = Stack()
-    run = stack.client.at((stack.clock.now() + SECOND) / 1000, HOOK)
-    stack.feed()
-    fuse = Fuse()
-
-    def kill(_: Run) -> bool:
-        fuse.burnt = True
-        return False
-
-    stack.fail = kill
-    for _ in range(12):
-        stack.clock.advance(2 * MINUTE)
-        fuse.burnt = False
-        with suppress(Crash):
-            stack.deliver(fuse=fuse)
-    assert len(stack.attempts) == 3
-    assert stack.client.runs.get(run).state == "failed"
-    assert [letter.id for letter in stack.client.dead_letters.list()] == [run]
 
 
 def test_a_feeder_that_was_down_for_an_hour_catches_up() -> None:
