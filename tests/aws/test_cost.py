@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from rota.app import App
 from rota.aws.dynamo.far import DynamoFar
 from rota.aws.dynamo.leases import DynamoLeases
 from rota.aws.dynamo.runs import DynamoRuns
 from rota.aws.dynamo.schedules import DynamoSchedules
 from rota.aws.dynamo.schema import create_table
 from rota.aws.dynamo.table import Table
-from rota.aws.firing_cost import _FEED_READS, _FEED_WRITES, _READS, _SENT, _WRITES, Assumed, firing, standing
+from rota.aws.feeder import Fed
+from rota.aws.firing_cost import _READS, _SENT, _WRITES, Assumed, accepting, firing
+from rota.aws.handlers.feeder import _tell
 from rota.aws.sessions import client
+from rota.aws.standing_cost import FED_METRICS, FEED_READS, FEED_WRITES, app_template, firing_metrics, standing
 from rota.cli.main import app
+from rota.core.batch import Topology
 from rota.testing.conformance.values import HOUR, T0, begun, change, ended, fired, one_off, recurring, stored
 from rota.testing.emulator import Emulator
 
@@ -97,8 +103,8 @@ def test_a_pass_over_an_idle_shard_costs_what_is_said(table: Table, units: Units
 
     feed(T0 + 1000)
     writes, reads = units(lambda: feed(T0 + 2000))
-    assert writes == _FEED_WRITES
-    assert reads <= _FEED_READS
+    assert writes == FEED_WRITES
+    assert reads <= FEED_READS
 
 
 def test_a_batch_of_messages_is_received_hidden_and_deleted() -> None:
@@ -116,7 +122,62 @@ def test_a_million_plain_one_offs_cost_less_than_a_dollar() -> None:
 def test_together_is_cheaper_than_one_by_one_and_a_slow_target_dearer() -> None:
     alone = firing("one-off", Assumed()).dollars
     assert firing("one-off", Assumed(together=10)).dollars < alone < firing("one-off", Assumed(target=500)).dollars
-    assert standing(shards=8).dollars > standing(shards=4).dollars
+    plain = app_template(App("plain"))
+    assert standing(plain, shards=8).dollars > standing(plain, shards=4).dollars
+
+
+def an_app(*topologies: Topology) -> App:
+    made = App("shop")
+    for topology in topologies:
+        made.batch(topology, source="s3://a/in.jsonl", task="tidy", sink="out/", topology=topology)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("topologies", "alarms", "polled", "lanes"),
+    [((), 21, 4, 0), (("queue",), 34, 8, 2), (("queue", "map", "pipeline"), 49, 8, 4)],
+)
+def test_a_stack_is_paid_for_as_its_template_has_it(
+    topologies: tuple[Topology, ...], alarms: int, polled: int, lanes: int
+) -> None:
+    """Of a stack that is idle for 30 days: 15 requests a minute for each queue that a function reads."""
+    used = standing(app_template(an_app(*topologies)))
+    month = 30 * 24 * 60
+    assert used.alarms == alarms
+    assert (used.queue_requests, used.fifo_requests) == (polled * 15 * month, lanes * 15 * month)
+    assert used.invocations == month + (30 * 24 if topologies else 0)
+
+
+def test_the_metrics_of_an_idle_stack_are_those_of_the_feeder() -> None:
+    told = list[str]()
+    _tell(Fed(), lambda name, _value, _unit: told.append(name))
+    assert len(set(told)) == FED_METRICS
+
+
+def test_metrics_of_firings_are_paid_by_the_hour() -> None:
+    assert firing_metrics(72).metrics == pytest.approx(0.3)
+    assert firing_metrics(1_000_000).metrics == 3
+
+
+def test_a_call_for_each_one_off_costs_more_than_the_one_off() -> None:
+    assert accepting().dollars > firing("direct").dollars
+    assert (accepting().invocations, accepting().write_units) == (1, 0)
+
+
+def test_a_narrow_terminal_loses_no_service() -> None:
+    text = CliRunner().invoke(app, ["cost", "examples/demo_aws/shop.py"], env={"COLUMNS": "80"})
+    assert text.exit_code == 0, text.output
+    assert "left out" not in text.output
+    assert max(map(len, text.stdout.splitlines())) <= 80
+    assert "  DynamoDB 1.89, SQS 1.24, CloudWatch 0.50, Lambda 0.33, X-Ray 0.25" in text.stdout.splitlines()
+
+
+def test_an_app_with_a_batch_pays_for_its_stack() -> None:
+    dollars = {}
+    for example in ("demo_aws/shop.py", "random_values/random_values.py"):
+        said = CliRunner().invoke(app, ["cost", f"examples/{example}", "--json"])
+        dollars[example] = msgspec.json.decode(said.stdout)["stack_month"]["dollars"]
+    assert dollars["random_values/random_values.py"] - dollars["demo_aws/shop.py"] > 2.5
 
 
 def test_the_command_adds_up(tmp_path: object) -> None:
@@ -129,3 +190,18 @@ def test_the_command_adds_up(tmp_path: object) -> None:
     assert set(said["million_firings"]) == {"direct", "one-off", "tick"}
     text = CliRunner().invoke(app, ["cost"])
     assert "EventBridge Scheduler" in text.stdout
+
+
+def test_the_page_says_what_stacks_cost() -> None:
+    page = Path("docs/how-to/costs-on-aws.md").read_text()
+    stacks: tuple[tuple[Topology, ...], ...] = (
+        (),
+        ("queue",),
+        ("queue", "map"),
+        ("queue", "pipeline"),
+        ("queue", "map", "pipeline"),
+    )
+    for topologies in stacks:
+        used = standing(app_template(an_app(*topologies)))
+        polled = (used.queue_requests + used.fifo_requests) / 15 / (30 * 24 * 60)
+        assert f"| {used.alarms} | {polled:.0f} | {used.dollars:.2f} |" in page

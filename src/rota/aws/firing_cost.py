@@ -1,4 +1,4 @@
-"""What firings use of AWS, by kind, and what a stack uses each month whether anything fires or not.
+"""What firings use of AWS, by kind. What a stack uses besides is in `rota.aws.standing_cost`.
 
 The requests of each kind are counted by `tests/aws/test_cost.py` as the emulator carries them out, so the tables here
 cannot drift from the code. What AWS does by itself (polling, log lines, sampled traces) is from its documentation.
@@ -16,7 +16,6 @@ from typing import Literal, NamedTuple
 
 from rota.aws.bill import Usage
 from rota.aws.holding import beats
-from rota.aws.stack.functions import FUNCTIONS
 from rota.core.target import AnyTarget, QueueTarget, SqsTarget
 
 Kind = Literal["direct", "one-off", "tick"]
@@ -37,14 +36,11 @@ _SENT = 0.1
 """The feeder sends ten messages a request."""
 _MILLISECONDS = 20.0
 """That a dispatcher takes for a firing, its target aside."""
-_LOG_BYTES = 1000.0
+LOG_BYTES = 1000.0
 """Of an invocation: three lines of Lambda's own, one of metrics."""
-_SAMPLED = 0.05
-_POLLS = 5 * 3 * 60 * 24 * MONTH
-"""Of an idle queue that a function reads: five pollers, a request each 20 seconds."""
-_METRICS = 8
-_ALARMS = 14
-_FEED_WRITES, _FEED_READS, _FEED_MILLISECONDS = 2.0, 2.0, 150.0
+SAMPLED = 0.05
+_ACCEPTING = 20.0
+"""Milliseconds that the ad-hoc function takes to store a one-off."""
 
 
 class Assumed(NamedTuple):
@@ -79,24 +75,16 @@ def firing(kind: Kind, assumed: Assumed | None = None) -> Usage:
         queue_requests=(2 + hidden) * share,
         invocations=share,
         gb_seconds=seconds * assumed.memory / 1024,
-        log_gb=_LOG_BYTES * share / 1e9,
-        traces=_SAMPLED * share,
+        log_gb=LOG_BYTES * share / 1e9,
+        traces=SAMPLED * share,
     )
 
 
-def standing(shards: int = 4, period: int = 1, memory: int = 512) -> Usage:
-    """What a stack uses a month while nothing fires: feeder, idle polling, alarms, metrics. period: minutes between
-    passes of the feeder."""
-    passes = MONTH * 24 * 60 / period
-    queues = sum(len(function.queues) for function in FUNCTIONS)
+def accepting(memory: int = 512) -> Usage:
+    """What it takes, besides the one-off itself, that the ad-hoc function is called for it, and for it alone."""
     return Usage(
-        write_units=passes * shards * _FEED_WRITES,
-        read_units=passes * shards * _FEED_READS,
-        invocations=passes,
-        gb_seconds=passes * _FEED_MILLISECONDS / 1000 * memory / 1024,
-        log_gb=passes * _LOG_BYTES / 1e9,
-        traces=passes * _SAMPLED,
-        queue_requests=queues * _POLLS,
-        alarms=_ALARMS,
-        metrics=_METRICS,
+        invocations=1,
+        gb_seconds=_ACCEPTING / 1000 * memory / 1024,
+        log_gb=LOG_BYTES / 1e9,
+        traces=SAMPLED,
     )

@@ -10,16 +10,19 @@ import typer
 from rota import wiring
 from rota.app import App
 from rota.aws.bill import Usage, by_service
-from rota.aws.firing_cost import KINDS, MONTH, TOGETHER, Assumed, Kind, firing, kind_of, standing
+from rota.aws.firing_cost import KINDS, MONTH, TOGETHER, Assumed, Kind, accepting, firing, kind_of
 from rota.aws.prices import AS_OF, EVENTBRIDGE_SCHEDULER, REGION
+from rota.aws.standing_cost import app_template, firing_metrics, standing
 from rota.cli.batch_dollars import Bills, million_items, print_million_items
 from rota.cli.options import Json
-from rota.cli.output import note, print_json, print_table
+from rota.cli.output import fits, note, print_json, print_table, say
 from rota.core.schedule import Schedule
 from rota.loading import load_app
 
 _MILLION = 1_000_000
 _DAY = 86_400_000
+_METRICS = "metrics of what fires"
+"""No schedule has this name: ids have no blanks."""
 _PRICES = {"region": REGION, "as_of": AS_OF}
 
 Module = Annotated[
@@ -53,10 +56,11 @@ def cost(
         kind: [firing(kind, Assumed(together, memory, target_ms)).times(_MILLION) for together in (1, TOGETHER)]
         for kind in KINDS
     }
-    idle = standing(memory=memory)
+    accepted = accepting(memory).times(_MILLION)
+    idle = standing(app_template(app or App("plain")), memory=memory)
     monthly = {} if app is None else _monthly(app, memory, target_ms)
     if json:
-        _print_json(kinds, idle, monthly, items)
+        _print_json(kinds, accepted, idle, monthly, items)
         return
     rows: list[tuple[list[str], float, Usage | None]] = []
     for kind, both in kinds.items():
@@ -64,9 +68,11 @@ def cost(
             if kind == "direct" and how == "ten together":
                 continue
             rows.append(([KINDS[kind], "" if kind == "direct" else how], usage.dollars, usage))
+    rows.append((["accepted by the ad-hoc function, besides", "one a call"], accepted.dollars, accepted))
     rows.append((["EventBridge Scheduler, for comparison", ""], EVENTBRIDGE_SCHEDULER * _MILLION, None))
     _print_bill(["dollars for a million firings", "messages"], rows)
-    rows = [(["a stack in which nothing fires", ""], idle.dollars, idle)]
+    stack = "a stack" if app is None else f"the stack of {app.name}"
+    rows = [([f"{stack} in which nothing fires", ""], idle.dollars, idle)]
     rows += [([name, f"{count:,}"], usage.dollars, usage) for name, (count, usage) in monthly.items()]
     if monthly:
         whole = sum((usage for _, usage in monthly.values()), idle)
@@ -86,25 +92,33 @@ def _batches(items: Bills, json: bool) -> None:
 
 
 def _print_bill(headers: list[str], rows: Sequence[tuple[list[str], float, Usage | None]]) -> None:
-    """Rows of (cells, dollars, what they are made of), with a column a service."""
+    """Rows of (cells, dollars, what they are made of), with a column a service, or a line where columns do not fit."""
     bills = [by_service([] if usage is None else usage.lines()) for _, _, usage in rows]
     services = list(dict.fromkeys(name for bill in bills for name in bill))
     shown = [
         [*cells, f"{dollars:.2f}", *(f"{bill[name]:.2f}" if name in bill else "" for name in services)]
         for (cells, dollars, _), bill in zip(rows, bills, strict=True)
     ]
-    print_table([*headers, "all", *services], shown)
+    if fits([*headers, "all", *services], shown):
+        print_table([*headers, "all", *services], shown)
+        return
+    print_table([*headers, "all"], [row[: len(headers) + 1] for row in shown])
+    for (cells, _, _), bill in zip(rows, bills, strict=True):
+        if bill:
+            say(f"{', '.join(filter(None, cells))}:")
+            say("  " + ", ".join(f"{name} {dollars:.2f}" for name, dollars in bill.items()))
 
 
 def _monthly(app: App, memory: int, target_ms: float) -> dict[str, tuple[int, Usage]]:
-    """Firings of each schedule over the next days, and what they use."""
+    """Firings of each schedule over the next days, and what they use; and the metrics of all of them."""
     now = wiring.clock().now()
-    found = {}
+    found: dict[str, tuple[int, Usage]] = {}
     for schedule in app.schedules.values():
         count = _firings(schedule, now)
         kind = kind_of(schedule.target, recurring=True)
         found[schedule.id] = (count, firing(kind, Assumed(1, memory, target_ms)).times(count))
-    return found
+    count = sum(count for count, _ in found.values())
+    return found | ({_METRICS: (count, firing_metrics(count))} if count else {})
 
 
 def _firings(schedule: Schedule, now: int) -> int:
@@ -113,7 +127,11 @@ def _firings(schedule: Schedule, now: int) -> int:
 
 
 def _print_json(
-    kinds: Mapping[Kind, Sequence[Usage]], idle: Usage, monthly: Mapping[str, tuple[int, Usage]], items: Bills
+    kinds: Mapping[Kind, Sequence[Usage]],
+    accepted: Usage,
+    idle: Usage,
+    monthly: Mapping[str, tuple[int, Usage]],
+    items: Bills,
 ) -> None:
     print_json(
         {
@@ -121,8 +139,12 @@ def _print_json(
             "million_firings": {
                 kind: {"one_by_one": _bill(both[0]), "ten_together": _bill(both[1])} for kind, both in kinds.items()
             },
+            "million_accepted": _bill(accepted),
             "stack_month": _bill(idle),
-            "schedules_month": {name: {"firings": count, **_bill(usage)} for name, (count, usage) in monthly.items()},
+            "schedules_month": {
+                name: {"firings": count, **_bill(usage)} for name, (count, usage) in monthly.items() if name != _METRICS
+            },
+            "metrics_month": _bill(monthly[_METRICS][1] if _METRICS in monthly else Usage()),
             "million_items": _bills(items),
         }
     )

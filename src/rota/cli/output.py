@@ -92,6 +92,12 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], cut: Sequ
         note(f"left out for want of width: {', '.join(headers[len(widths) :])}")
 
 
+def fits(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether `print_table` would show them whole."""
+    natural = [max(map(cell_len, column)) for column in zip(headers, *rows, strict=True)]
+    return sum(natural) + _GAP * (len(natural) - 1) <= _console().width
+
+
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     """Names and values, a line each; values are not cut, for they are what was asked for."""
     width = max(len(name) for name, _ in fields)

@@ -80,6 +80,8 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     )
     fed = feeder.feed(context.get_remaining_time_in_millis, asked)
     _tell(fed, figures().put)
+    figures().flush()
+    log.info("fed", extra=msgspec.to_builtins(fed))
     if fed.failed and not (fed.runs or fed.ticks):
         raise StoreError(f"{fed.failed} shards could not be fed; the log says why")
     return msgspec.to_builtins(fed)  # type: ignore[no-any-return]
@@ -91,8 +93,6 @@ def _tell(fed: Fed, put: Callable[[str, float, str], None]) -> None:
     put("TicksHandedOver", fed.ticks, "Count")
     put("ShardsFailed", fed.failed, "Count")
     put("ShardsCut", fed.cut, "Count")
-    figures().flush()
-    log.info("fed", extra=msgspec.to_builtins(fed))
 
 
 if starting():
