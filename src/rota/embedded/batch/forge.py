@@ -29,6 +29,7 @@ from rota.core.errors import StoreError
 from rota.embedded.batch import worker
 
 _NUMBER = struct.Struct("=q")
+_ENDED = "no worker process can be started: the process that makes them has ended"
 
 
 def _stdout() -> int | None:
@@ -69,21 +70,28 @@ class Forge:
         """A new worker's process id; the descriptors become its own. StoreError if none can be made."""
         with self._lock:
             asked = self._started()
-            socket.send_fds(asked, [b"f"], [channel, lifeline])
-            return self._answer(asked)
+            try:
+                socket.send_fds(asked, [b"f"], [channel, lifeline])
+                return self._answer(asked)
+            except OSError as error:
+                raise StoreError(_ENDED) from error
 
     def wait(self, pid: int) -> int:
-        """The exit code of a worker that is ending, as subprocess gives it."""
+        """The exit code of a worker that is ending, as subprocess gives it; as if it were killed, if the process that
+        made it has ended too."""
         with self._lock:
             if self._socket is None:
                 return -signal.SIGKILL
-            self._socket.sendall(b"w" + _NUMBER.pack(pid))
-            return self._answer(self._socket)
+            try:
+                self._socket.sendall(b"w" + _NUMBER.pack(pid))
+                return self._answer(self._socket)
+            except (OSError, StoreError):
+                return -signal.SIGKILL
 
     def _answer(self, asked: socket.socket) -> int:
         data = asked.recv(_NUMBER.size, socket.MSG_WAITALL)
         if len(data) < _NUMBER.size:
-            raise StoreError("no worker process can be started: the process that makes them has ended")
+            raise StoreError(_ENDED)
         return int(_NUMBER.unpack(data)[0])
 
     def _discard(self) -> None:
@@ -104,6 +112,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     engine = socket.socket(fileno=int(sys.argv[1]))
     gc.freeze()
+    with contextlib.suppress(ConnectionError):  # that is how an engine is gone which waits for an answer
+        _serve(engine)
+
+
+def _serve(engine: socket.socket) -> None:
     while True:
         request, descriptors, _, _ = socket.recv_fds(engine, 1, 2)
         if request == b"f":

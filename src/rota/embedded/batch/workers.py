@@ -60,9 +60,8 @@ class _Worker:
             self._memory = setup.memory
             self._pid = forge.fork(theirs.fileno(), lifeline.reading)
         self.channel = ours
-        self.channel.sendall(encode(setup) + b"\n")
         self.jobs: deque[Job] = deque()
-        self.unsent = b""
+        self.unsent = encode(setup) + b"\n"
         self.ready = False
         self.held = b""
 
