@@ -84,7 +84,8 @@ def test_a_table_gets_each_result_by_its_key(place: Place) -> None:
 
 
 def test_a_sink_that_cannot_be_opened_ends_the_batch_run(place: Place) -> None:
-    table = SqliteTable(str(place.root / "nowhere" / "out.db"), "doubled", "id")
+    (place.root / "out.db").write_text("no database")
+    table = SqliteTable(str(place.root / "out.db"), "doubled", "id")
     run = place.run(shop.double, place.orders(10), sink=table)
     assert run.state == "failed"
     assert "the sink cannot be used" in run.error
