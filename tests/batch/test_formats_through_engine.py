@@ -148,7 +148,26 @@ def test_a_glob_of_files_and_columns_of_parquet(place: Place) -> None:
         ("orders.csv", b"id,id\n1,2\n", "id"),
     ],
 )
-def test_a_file_that_is_not_what_it_claims_ends_the_batch_run(
+def test_a_file_that_is_not_what_it_claims_is_refused_at_once(
+    place: Place, name: str, content: bytes, said: str
+) -> None:
+    path = place.root / name
+    path.write_bytes(content)
+    place.batch(shop.echo, str(path))
+    with place.client() as client, pytest.raises(SourceError, match=said) as refused:
+        client.batches.start("orders")
+    assert name in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("orders.json", b'[{"id": 1}' + b',{"id": 2}' * 40_000 + b'{"id": 3}]', "no intact JSON array"),
+        ("orders.json", b'[{"id": 1}' + b',{"id": 2}' * 40_000, "is not closed"),
+        ("orders.jsonl.gz", gzip.compress(b'{"id": 1}\n' * 40_000)[:-40], "truncated gzip file"),
+    ],
+)
+def test_a_file_that_is_broken_further_on_ends_the_batch_run(
     place: Place, name: str, content: bytes, said: str
 ) -> None:
     path = place.root / name

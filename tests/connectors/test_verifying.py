@@ -90,9 +90,8 @@ def test_part_objects_are_hashed_again(s3: Any, tmp_path: Path) -> None:
     s3.put_object(Bucket="bucket", Key=key, Body=data.replace(b"10", b"66"))
     assert verify_manifest(tmp_path) == ["part part-000000001.jsonl was altered: its SHA-256 is not the manifest's"]
     s3.delete_object(Bucket="bucket", Key=key)
-    assert verify_manifest(tmp_path) == [
-        f"part part-000000001.jsonl cannot be read: source 's3://bucket/{key}' does not exist"
-    ]
+    [problem] = verify_manifest(tmp_path)
+    assert problem.startswith(f"part part-000000001.jsonl cannot be read: source 's3://bucket/{key}' does not exist")
 
 
 @pytest.mark.parametrize("name", ["all.jsonl", "all.csv"])

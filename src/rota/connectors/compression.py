@@ -14,7 +14,7 @@ from importlib import import_module
 
 from rota.connectors.options import Compression
 from rota.connectors.place import BLOCK
-from rota.core.errors import InvalidError, SourceError
+from rota.core.errors import InvalidError, LastingSourceError
 
 _SUFFIXES = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 # In these, bytes below 0x40 always are the ASCII characters, so newlines and quotes can be found without decoding.
@@ -72,9 +72,11 @@ def _inflate(blocks: Iterator[bytes], uri: str) -> Iterator[bytes]:
         while begun and not member.eof and (text := member.decompress(member.unconsumed_tail, BLOCK)):
             yield text
     except zlib.error as error:
-        raise SourceError(f"source {uri!r} is no intact gzip file: {error}", source=uri) from error
+        raise LastingSourceError(f"source {uri!r} is no intact gzip file: {error}", source=uri) from error
     if begun and not member.eof:
-        raise SourceError(f"source {uri!r} is a truncated gzip file: it ends in the middle of the data", source=uri)
+        raise LastingSourceError(
+            f"source {uri!r} is a truncated gzip file: it ends in the middle of the data", source=uri
+        )
 
 
 def _unzstd(blocks: Iterator[bytes], uri: str) -> Iterator[bytes]:
@@ -82,7 +84,7 @@ def _unzstd(blocks: Iterator[bytes], uri: str) -> Iterator[bytes]:
     try:
         inflated: Callable[[Iterator[bytes], str], Iterator[bytes]] = import_module("rota.connectors.zstd").inflated
     except ModuleNotFoundError as error:
-        raise SourceError(f"source {uri!r} needs zstandard, which is not installed here", source=uri) from error
+        raise LastingSourceError(f"source {uri!r} needs zstandard, which is not installed here", source=uri) from error
     return inflated(blocks, uri)
 
 
@@ -98,4 +100,6 @@ def transcoded(blocks: Iterator[bytes], encoding: str, uri: str) -> Iterator[byt
         if text := decoder.decode(b"", final=True):
             yield text.encode()
     except UnicodeError as error:
-        raise SourceError(f"source {uri!r} is not {encoding} text near byte {passed}: {error}", source=uri) from error
+        raise LastingSourceError(
+            f"source {uri!r} is not {encoding} text near byte {passed}: {error}", source=uri
+        ) from error

@@ -27,7 +27,7 @@ from rota.connectors.text import Text
 from rota.core.block import Block, Broken, broken_record, empty_block
 from rota.core.chunk import Chunk, ChunkSize, Origin
 from rota.core.cutting import BOM, CsvCutter, Cut, LineCutter
-from rota.core.errors import InvalidError, SourceError
+from rota.core.errors import InvalidError, LastingSourceError
 
 _READ = BLOCK >> 2
 _GUESS_WINDOW = 1 << 15
@@ -50,6 +50,20 @@ class _Header(msgspec.Struct, frozen=True):
     mark: int
     start: int
     end: int
+
+
+class _Beginning:
+    """A `Text` of which no more than the beginning is there."""
+
+    def __init__(self, origin: Origin, data: bytes) -> None:
+        self.origin: Origin = origin
+        self._data = data
+
+    def read(self, start: int, end: int) -> bytes:
+        return self._data[start:end]
+
+    def head(self) -> Iterator[bytes]:
+        yield self._data
 
 
 class CsvFormat:
@@ -127,6 +141,10 @@ class CsvFormat:
     def _bytes(self, text: str, encoding: str) -> int:
         return len(text.encode(encoding, "surrogateescape"))
 
+    def check_beginning(self, origin: Origin, text: bytes, encoding: str, *, whole: bool) -> None:
+        if whole or self._first_record(text, encoding, whole=False) is not None:
+            self._read_header(_Beginning(origin, text), encoding)
+
     def _header(self, text: Text, encoding: str) -> _Header:
         known = self._headers.get(text.origin)
         if known is None:
@@ -147,14 +165,14 @@ class CsvFormat:
         if not self._has_header:
             return _Header(options.columns or (), end, end, end)
         if found is None:
-            raise SourceError(
+            raise LastingSourceError(
                 f"source {text.origin.uri!r} has no header record; give columns=[...]", source=text.origin.uri
             )
         row, low, high = found
         names = options.columns or tuple(row)
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise SourceError(
+            raise LastingSourceError(
                 f"the header of {text.origin.uri!r} names column {twice!r} twice; give columns=[...], header=True",
                 source=text.origin.uri,
             )

@@ -17,6 +17,7 @@ from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.connectors.aws_clients import aws_client
+from rota.connectors.aws_errors import reason
 from rota.connectors.jsonl import join_lines
 from rota.connectors.options import DynamoTable
 from rota.connectors.part_files import part_name
@@ -60,9 +61,9 @@ class DynamoTableSink:
             except ClientError as error:
                 if error.response["Error"]["Code"] == "ResourceNotFoundException":
                     raise InvalidError("sink", self._table, "the name of a DynamoDB table that exists is") from error
-                raise StoreError(f"DynamoDB table {self._table!r}: {error}", sink=self._table) from error
+                raise self._failed(error) from error
             except BotoCoreError as error:
-                raise StoreError(f"DynamoDB table {self._table!r}: {error}", sink=self._table) from error
+                raise self._failed(error) from error
             types = {it["AttributeName"]: it["AttributeType"] for it in described["AttributeDefinitions"]}
             keys = {it["AttributeName"]: types[it["AttributeName"]] for it in described["KeySchema"]}
             if self._wanted and tuple(keys) != self._wanted:
@@ -70,6 +71,9 @@ class DynamoTableSink:
                 raise InvalidError("sink.key", ", ".join(self._wanted), allowed)
             self._keys = keys
         return self._keys
+
+    def _failed(self, error: ClientError | BotoCoreError) -> StoreError:
+        return StoreError(f"DynamoDB table {self._table!r}: {reason(error, 'dynamodb')}", sink=self._table)
 
     def prepare(self, run_id: str) -> None:
         self._key_types()
@@ -113,10 +117,10 @@ class DynamoTableSink:
                     "ProvisionedThroughputExceededException",
                     "ThrottlingException",
                 }:
-                    raise StoreError(f"DynamoDB table {self._table!r}: {error}", sink=self._table) from error
+                    raise self._failed(error) from error
                 continue
             except BotoCoreError as error:
-                raise StoreError(f"DynamoDB table {self._table!r}: {error}", sink=self._table) from error
+                raise self._failed(error) from error
             requests = answer.get("UnprocessedItems", {}).get(self._table, [])
             if not requests:
                 return

@@ -20,7 +20,7 @@ from rota.connectors.s3 import S3Objects, split_uri
 from rota.connectors.text import Text, TextSource
 from rota.core.block import Block
 from rota.core.chunk import Chunk, ChunkSize, Origin
-from rota.core.errors import InvalidError, SourceError
+from rota.core.errors import InvalidError, LastingSourceError
 
 _NAME = "inventory.json"
 _LARGEST = 1 << 26
@@ -87,7 +87,7 @@ class InventorySource:
         [origin] = self._objects.find()
         if origin.size > _LARGEST:
             said = f"source {self._uri!r} is no manifest of an S3 inventory: it has {origin.size:,} bytes"
-            raise SourceError(said, source=self._uri)
+            raise LastingSourceError(said, source=self._uri)
         return self._objects.read(origin, 0, origin.size)
 
     def _opened(self, manifest: Manifest) -> TextSource:
@@ -99,11 +99,11 @@ def _manifest(data: bytes, uri: str) -> Manifest:
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except msgspec.DecodeError as error:
-        raise SourceError(f"source {uri!r} is no manifest of an S3 inventory: {error}", source=uri) from error
+        raise LastingSourceError(f"source {uri!r} is no manifest of an S3 inventory: {error}", source=uri) from error
     if manifest.file_format != "CSV":
         raise InvalidError("source", uri, f"an inventory in CSV is, and this one is in {manifest.file_format}")
     if _KEY not in manifest.columns:
-        raise SourceError(f"source {uri!r} is no manifest of an S3 inventory: no column {_KEY}", source=uri)
+        raise LastingSourceError(f"source {uri!r} is no manifest of an S3 inventory: no column {_KEY}", source=uri)
     bucket, _ = split_uri(uri)
     if manifest.destination_bucket.rpartition(":")[2] != bucket:
         allowed = f"a manifest in the bucket of its files is, and those are in {manifest.destination_bucket}"

@@ -23,7 +23,7 @@ from rota.connectors.text import Text
 from rota.core.block import Block, Broken, broken_record
 from rota.core.chunk import Chunk, ChunkSize, Origin
 from rota.core.cutting import BOM, Cut
-from rota.core.errors import SourceError
+from rota.core.errors import LastingSourceError
 
 _READ_WHOLE = 4 * BLOCK
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -78,8 +78,8 @@ class ArrayCutter:
             raise self._wrong(where, "the array is not closed")
         yield Cut(self._base + self._held, self._items)
 
-    def _wrong(self, at: int, what: str) -> SourceError:
-        return SourceError(f"source {self._uri!r} is no intact JSON array: {what} (byte {at})", source=self._uri)
+    def _wrong(self, at: int, what: str) -> LastingSourceError:
+        return LastingSourceError(f"source {self._uri!r} is no intact JSON array: {what} (byte {at})", source=self._uri)
 
     def _advance(self, *, final: bool) -> Iterator[Cut]:
         text = "".join(self._pending)
@@ -144,6 +144,13 @@ class JsonArrayFormat:
 
     def check(self) -> None:
         """Nothing in the options can be wrong."""
+
+    def check_beginning(self, origin: Origin, text: bytes, encoding: str, *, whole: bool) -> None:
+        cutter = self.cutter(ChunkSize(bytes=BLOCK), 0, origin)
+        for _ in cutter.feed(text):
+            pass
+        for _ in cutter.finish() if whole else ():
+            pass
 
     def cutter(self, size: ChunkSize, at: int, origin: Origin) -> ArrayCutter:
         return ArrayCutter(size, at, origin.uri, self._longest)

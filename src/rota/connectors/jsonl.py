@@ -78,6 +78,9 @@ class JsonLinesFormat:
     def check(self) -> None:
         """Nothing in the options can be wrong."""
 
+    def check_beginning(self, origin: Origin, text: bytes, encoding: str, *, whole: bool) -> None:
+        """Whatever it is, each line is an item or a dead letter."""
+
     def cutter(self, size: ChunkSize, at: int, origin: Origin) -> LineCutter:
         return LineCutter(size, at)
 

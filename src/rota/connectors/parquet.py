@@ -18,7 +18,7 @@ from rota.connectors.pinning import pinned_origins
 from rota.connectors.place import BLOCK, Place
 from rota.core.block import Block, empty_block
 from rota.core.chunk import Chunk, ChunkSize, Origin
-from rota.core.errors import SourceError
+from rota.core.errors import LastingSourceError, SourceError
 
 _ROWS = 4096
 
@@ -70,10 +70,12 @@ class ParquetSource:
             opened: Any = PlacedFile(self._place, origin)
             file = pq.ParquetFile(opened, buffer_size=BLOCK)
         except (pa.ArrowException, OSError) as error:
-            raise SourceError(f"source {origin.uri!r} is no intact Parquet file: {error}", source=origin.uri) from error
+            raise LastingSourceError(
+                f"source {origin.uri!r} is no intact Parquet file: {error}", source=origin.uri
+            ) from error
         missing = [name for name in self._columns or () if name not in file.schema_arrow.names]
         if missing:
-            raise SourceError(
+            raise LastingSourceError(
                 f"source {origin.uri!r} has no column {missing[0]!r}; it has {', '.join(file.schema_arrow.names)}",
                 source=origin.uri,
             )

@@ -14,9 +14,10 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.connectors.aws_clients import aws_client
+from rota.connectors.aws_errors import code_of, reason
 from rota.connectors.place import BLOCK
 from rota.core.chunk import Origin
-from rota.core.errors import InvalidError, SourceError
+from rota.core.errors import InvalidError, LastingSourceError, SourceError
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -61,7 +62,7 @@ class S3Objects:
                 found = True
                 yield Origin(f"s3://{self._bucket}/{key}", etag, size)
         if not found:
-            raise SourceError(f"no object matches {self._uri!r}", source=self._uri)
+            raise LastingSourceError(f"no object matches {self._uri!r}", source=self._uri)
 
     def pin(self, uri: str) -> Origin:
         """One object, whatever its key looks like; SourceError if it is not there."""
@@ -69,7 +70,7 @@ class S3Objects:
         try:
             head = self._client.head_object(Bucket=bucket, Key=key)
         except (ClientError, BotoCoreError) as error:
-            raise _failed(uri, error) from error
+            raise _failed(uri, error, self._client) from error
         version = head.get("VersionId")
         pinned = f"{head['ETag']}@{version}" if version and version != "null" else head["ETag"]
         return Origin(uri, pinned, head["ContentLength"])
@@ -131,15 +132,32 @@ class ObjectBody:
 
 
 def _changed(uri: str) -> SourceError:
-    return SourceError(
+    return LastingSourceError(
         f"source {uri!r} changed during the batch run: its ETag is no longer the one that was planned", source=uri
     )
 
 
-def _failed(uri: str, error: Exception) -> SourceError:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+def _failed(uri: str, error: Exception, client: Any = None) -> SourceError:
+    """client: to ask whether it is the bucket that is missing."""
+    code = code_of(error) if isinstance(error, ClientError) else ""
     if code in {"PreconditionFailed", "412"}:
         return _changed(uri)
+    if code == "NoSuchBucket" or (code == "404" and client is not None and _lacks_bucket(uri, client)):
+        said = f"source {uri!r} does not exist: there is no bucket {split_uri(uri)[0]!r}"
+        return LastingSourceError(said, source=uri)
     if code in {"404", "NoSuchKey", "NoSuchVersion"}:
-        return SourceError(f"source {uri!r} does not exist", source=uri)
-    return SourceError(f"cannot read source {uri!r}: {error}", source=uri)
+        said = f"source {uri!r} does not exist: the bucket {split_uri(uri)[0]!r} has no such key"
+        return LastingSourceError(said, source=uri)
+    why = reason(error, "s3") if isinstance(error, (ClientError, BotoCoreError)) else str(error)
+    return SourceError(f"cannot read source {uri!r}: {why}", source=uri)
+
+
+def _lacks_bucket(uri: str, client: Any) -> bool:
+    """An answer to HEAD does not say whether it was the key that is missing, or its bucket."""
+    try:
+        client.head_bucket(Bucket=split_uri(uri)[0])
+    except ClientError as error:
+        return code_of(error) in {"404", "NoSuchBucket"}
+    except BotoCoreError:
+        return False
+    return False

@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.connectors.aws_clients import aws_client
+from rota.connectors.aws_errors import reason
 from rota.connectors.place import BLOCK
 from rota.core.errors import InvalidError, StoreError
 
@@ -37,8 +38,8 @@ class Bucket:
     def _ask(self, action: str, **arguments: Any) -> Any:
         return getattr(self._client, action)(Bucket=self.name, **arguments)
 
-    def _failed(self, error: Exception) -> StoreError:
-        return StoreError(f"sink {self._uri!r}: {error}", sink=self._uri)
+    def _failed(self, error: ClientError | BotoCoreError) -> StoreError:
+        return StoreError(f"sink {self._uri!r}: {reason(error, 's3')}", sink=self._uri)
 
     def read(self, key: str) -> bytes | None:
         """What an object holds; None if there is none."""

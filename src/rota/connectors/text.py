@@ -26,6 +26,7 @@ from rota.core.chunk import Chunk, ChunkSize, Origin
 from rota.core.cutting import Cut
 
 _PIECE = 1 << 14
+_BEGINNING = BLOCK >> 2
 
 
 class Cutter(Protocol):
@@ -54,6 +55,9 @@ class TextFormat(Protocol):
     def encoding(self) -> str: ...
 
     def check(self) -> None: ...
+
+    def check_beginning(self, origin: Origin, text: bytes, encoding: str, *, whole: bool) -> None:
+        """LastingSourceError if what a file begins with shows that the rest is of no use. whole: that is all of it."""
 
     def cutter(self, size: ChunkSize, at: int, origin: Origin) -> Cutter: ...
 
@@ -133,9 +137,22 @@ class TextSource:
         self._spool = Spool(spool)
 
     def check(self) -> None:
+        """One file is looked into, and no further than its beginning: all of them are there, and may be many."""
         self._form.check()
-        for _ in self._place.find():
-            pass
+        first: Origin | None = None
+        for origin in self._place.find():
+            first = first or origin
+        if first is not None and first.size:
+            self._check_beginning(first)
+
+    def _check_beginning(self, origin: Origin) -> None:
+        data = self._place.read(origin, 0, min(_BEGINNING, origin.size))
+        whole, encoding = len(data) >= origin.size, self._form.encoding
+        if self._is_stream(origin):
+            # The first that comes of it; its end is not there.
+            data, whole = next(self._stream(origin, iter((data,))), b""), False
+            encoding = encoding if is_cuttable(encoding) else "utf-8"
+        self._form.check_beginning(origin, data, encoding, whole=whole)
 
     def size(self) -> int:
         return sum(origin.size for origin in pinned_origins(self._place, self._folder))

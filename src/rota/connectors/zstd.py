@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import zstandard
 
-from rota.core.errors import SourceError
+from rota.core.errors import LastingSourceError
 
 _SLICE = 1 << 14
 
@@ -28,6 +28,8 @@ def inflated(blocks: Iterator[bytes], uri: str) -> Iterator[bytes]:
                         yield text
                     data = frame.unused_data if frame.eof else b""
     except zstandard.ZstdError as error:
-        raise SourceError(f"source {uri!r} is no intact zstd file: {error}", source=uri) from error
+        raise LastingSourceError(f"source {uri!r} is no intact zstd file: {error}", source=uri) from error
     if begun and not frame.eof:
-        raise SourceError(f"source {uri!r} is a truncated zstd file: it ends in the middle of the data", source=uri)
+        raise LastingSourceError(
+            f"source {uri!r} is a truncated zstd file: it ends in the middle of the data", source=uri
+        )

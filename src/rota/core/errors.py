@@ -14,7 +14,8 @@
     │   ├── StoreCorruptError
     │   └── StoreVersionError   a schema newer than this rota
     ├── TargetError             a firing that failed; retried if `transient`
-    └── SourceError             a batch source that cannot be read, or changed under the batch run
+    └── SourceError             a batch source that cannot be read
+        └── LastingSourceError  another try cannot help: it is missing, changed, or not what the batch says it is
 
 Every error carries `ids`: the identifiers it is about, for logs and for `--json`.
 """
@@ -139,4 +140,9 @@ class TargetError(RotaError):
 
 
 class SourceError(RotaError):
-    """A batch source that cannot be read, or that changed under the batch run."""
+    """A batch source that cannot be read."""
+
+
+class LastingSourceError(SourceError):
+    """A batch source that is missing, that changed under the batch run, or that is not what the batch says it is:
+    another format, another encoding, without a column. Another try cannot help."""

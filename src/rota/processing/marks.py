@@ -10,7 +10,14 @@ ATTEMPTS = 3
 """How often a job is tried whose source or sink fails in a way that may pass."""
 FINAL: frozenset[str] = frozenset(
     f"rota.core.errors.{name}"
-    for name in ("SourceError", "InvalidError", "ConflictError", "NotFoundError", "StoreFullError")
+    for name in (
+        "SourceError",
+        "LastingSourceError",
+        "InvalidError",
+        "ConflictError",
+        "NotFoundError",
+        "StoreFullError",
+    )
 )
 """Types of failures that no other attempt can help."""
 

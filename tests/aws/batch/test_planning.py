@@ -18,6 +18,7 @@ from rota.connectors.open import open_source
 from rota.connectors.verifying import verify_manifest
 from rota.core.batch import Wish
 from rota.core.chunk import ChunkSize
+from rota.core.errors import SourceError
 from rota.ports.source import read_all
 from rota.testing import Fuse
 
@@ -123,3 +124,24 @@ def test_cuts_that_are_sought_together_tile_the_source_and_go_on_where_they_stop
     assert [value for chunk in chunks for value in read_all(source, chunk)] == ["x" * (n * 7 % 60) for n in range(200)]
     for stop in chunks[:: max(1, len(chunks) // 5)]:
         assert list(source.plan(ChunkSize(bytes=size), stop)) == chunks[stop.number + 1 :]
+
+
+@pytest.mark.parametrize("body", [b'{"id": 1}', b'[{"id": 1},{"id": 2', b"[1" + b",1" * 200_000 + b"}"])
+def test_a_source_that_no_other_try_would_help_ends_the_batch_run_at_once(tmp_path: Path, body: bytes) -> None:
+    (tmp_path / "broken.json").write_bytes(body)
+    world = World(shop(tmp_path), tmp_path)
+    key = world.start("double", source=f"{tmp_path}/broken.json")
+    assert world.step()
+    assert world.run(key).state == "finishing"
+    run = world.until_ended(key)
+    assert (run.state, "no intact JSON array" in run.error) == ("failed", True)
+
+
+def test_a_source_that_cannot_be_read_for_now_is_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "late.jsonl"
+    world = World(shop(tmp_path), tmp_path)
+    key = world.start("double", source=str(path))
+    with pytest.raises(SourceError):
+        world.step()
+    path.write_bytes(b"1\n2\n")
+    assert world.until_ended(key).counts.items == 2

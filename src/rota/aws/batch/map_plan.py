@@ -137,6 +137,8 @@ def _check_sample(reader: Reader, origin: Origin, text: bytes) -> None:
         for cut in cutter.feed(text):
             longest, at = max(longest, cut.end - at), cut.end
         longest = max(longest, len(text) - at)
+        for _ in cutter.finish() if len(text) >= origin.size else ():
+            pass
     if longest + _WRAPPED > MOST_INPUT:
         allowed = f'items of less than {MOST_INPUT:,} bytes for topology="map", not {longest:,}; {_QUEUE}'
         raise InvalidError("source", origin.uri, allowed)

@@ -33,7 +33,7 @@ from rota.connectors.stored import is_spooled
 from rota.core.batch import BatchRun
 from rota.core.chunk import Chunk
 from rota.core.completion import ChunkRow, Verdict
-from rota.core.errors import RotaError, SourceError, StoreError
+from rota.core.errors import LastingSourceError, RotaError, SourceError, StoreError
 from rota.core.ledger_tree import FAN_OUT
 from rota.ports.batches import Which
 from rota.ports.clock import Clock
@@ -118,7 +118,8 @@ class Planner:
         except StoreError:
             raise
         except RotaError as error:
-            if isinstance(error, SourceError) and received < ATTEMPTS:
+            may_pass = isinstance(error, SourceError) and not isinstance(error, LastingSourceError)
+            if may_pass and received < ATTEMPTS:
                 raise
             decide_failed(self._ledger, self._post, run, str(error))
 

@@ -1,0 +1,58 @@
+"""What boto3's errors mean, in a sentence that says what is to be done."""
+
+from __future__ import annotations
+
+import re
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+DENIED: frozenset[str] = frozenset(
+    {"403", "Forbidden", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
+)
+"""Codes of an answer that lacks a permission. An answer to HEAD has no body, and so no better code than its status."""
+_ACTIONS = {
+    "lambda:Invoke": "lambda:InvokeFunction",
+    "s3:CompleteMultipartUpload": "s3:PutObject",
+    "s3:CopyObject": "s3:PutObject",
+    "s3:CreateMultipartUpload": "s3:PutObject",
+    "s3:DeleteObjects": "s3:DeleteObject",
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:HeadObject": "s3:GetObject",
+    "s3:ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:UploadPart": "s3:PutObject",
+    "s3:UploadPartCopy": "s3:PutObject",
+}
+"""Calls whose permission is called something else."""
+_NAMED = re.compile(r"to perform: ([\w-]+:\w+)")
+_HIDDEN = "; without s3:ListBucket, S3 answers the same for a key that does not exist"
+
+
+def code_of(error: ClientError) -> str:
+    """What the service calls the error."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def action_of(error: ClientError, service: str) -> str:
+    """The permission that the call needs, in IAM's words. service: as in such words."""
+    named = _NAMED.search(_message(error))
+    action = named[1] if named else f"{service}:{error.operation_name}"
+    return _ACTIONS.get(action, action)
+
+
+def denial(error: ClientError, service: str) -> str:
+    """What is lacking, if the error's code is one of `DENIED`."""
+    action, message = action_of(error, service), _message(error)
+    said = f"access denied: the credentials in use lack the permission {action} ({message or code_of(error)})"
+    return said + (_HIDDEN if action == "s3:GetObject" else "")
+
+
+def reason(error: BotoCoreError | ClientError, service: str) -> str:
+    """Why a call failed."""
+    if isinstance(error, ClientError) and code_of(error) in DENIED:
+        return denial(error, service)
+    return str(error)
+
+
+def _message(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Message", ""))
