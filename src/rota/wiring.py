@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rota.aws.platform import Platform
     from rota.aws.synth import Synthesis
     from rota.client import Client
-    from rota.core.batch import BatchRun, Topology
+    from rota.core.batch import BatchRun
     from rota.core.estimate import Estimate
     from rota.core.outcome import Result
     from rota.core.receipt import Receipt
@@ -98,14 +98,6 @@ def _connect_stack(url: str, app: App | None, settings: dict[str, Any]) -> Clien
             "url", url, "a sqlite URL unless `rota[aws]` is installed: pip install 'rota[aws]'"
         ) from None
     return connect_url(url, app, settings, actor())
-
-
-def chosen_topology(url: str, run: BatchRun) -> tuple[Topology, str]:
-    """What the topology `auto` comes to in a batch run on the stack of `url`, and a sentence that says why."""
-    from rota.aws.connect import choice_of
-
-    found = choice_of(url, run)
-    return found.way, found.why
 
 
 def _around(file: SqliteFile) -> Surroundings:

@@ -14,7 +14,7 @@ _LINE = 200.0
 _MANY = 1_000_000
 
 
-def choose(spec: BatchSpec, refused: Mapping[Way, str]) -> Choice:
+def choose(spec: BatchSpec, refused: Mapping[str, str]) -> Choice:
     """refused: topologies that cannot carry it out, and why not. The queue can do all that there is: any source, any
     sink, a rate limit, a pause, items of any size; so it is never refused."""
     dollars = {way: usage(way, work_of(spec, _MANY)).dollars for way in WAYS if way not in refused}

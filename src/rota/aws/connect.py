@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.app import App
@@ -15,30 +16,13 @@ from rota.aws.sessions import client, code_of, translated
 from rota.aws.settings import StackSettings
 from rota.aws.stack_client import client_of
 from rota.client import Client
-from rota.core.batch import BatchRun
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
-from rota.core.topology import Choice
 
 
 def connect_url(url: str, app: App | None, settings: Mapping[str, str], actor: str) -> Client:
     """A client of the stack that `aws://STACK?region=...&endpoint_url=...` names. settings: win over the URL's."""
     stack, options = _split(url, settings)
     return connect_stack(stack, app, **options, actor=actor)
-
-
-def choice_of(url: str, run: BatchRun) -> Choice:
-    """The topology that `auto` stands for in a batch run on the stack of `url`, and why."""
-    stack, options = _split(url, {})
-    outputs = stack_outputs(stack, **options)
-    found = BatchSettings.from_outputs(outputs)
-    if found is None:
-        raise InvalidError("url", url, "a stack whose app declares batches")
-    parts = parts_of(
-        StackSettings.from_outputs(stack, outputs),
-        options.get("region") or outputs.get("Region"),
-        options.get("endpoint_url"),
-    )
-    return batch_parts(parts, found).looking_store.choice(run)
 
 
 def _split(url: str, settings: Mapping[str, str]) -> tuple[str, dict[str, str]]:
@@ -70,7 +54,9 @@ def connect_stack(
     if found is None:
         return client_of(parts, app, actor)
     batches = batch_parts(parts, found)
-    return client_of(parts, app, actor, batches=batches.looking_store, around=batches.around)
+    store = batches.looking_store
+    around = msgspec.structs.replace(batches.around, choose=store.choice)
+    return client_of(parts, app, actor, batches=store, around=around)
 
 
 def stack_outputs(stack: str, region: str | None = None, endpoint_url: str | None = None) -> Mapping[str, str]:

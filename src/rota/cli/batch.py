@@ -16,7 +16,7 @@ import typer
 
 from rota import wiring
 from rota.app import App
-from rota.cli.batch_ahead import print_plan, print_sample, settle_topology
+from rota.cli.batch_ahead import look_ahead, print_plan, print_sample, settle_topology
 from rota.cli.batch_hosting import Follower, Place, carry_out, end_cancelled
 from rota.cli.batch_shapes import amount, batch_shape, dead_shape, group_shape, items_of, size
 from rota.cli.definition import given
@@ -92,16 +92,14 @@ def start(
     )
     if sample is not None and dry_run:
         raise InvalidError("--dry-run", f"--sample {sample}", "either --dry-run or --sample")
-    far = url.startswith("aws://")
     if sample is not None or dry_run:
-        with wiring.connect(url, loaded) as client:
-            prepared = client.batches.prepare(batch, **options)
+        prepared, choice = look_ahead(url, loaded, batch, options)
         if sample is not None:
-            print_sample(prepared, loaded, sample, json=json, far=far)
+            print_sample(prepared, loaded, sample, choice, json=json)
         else:
-            print_plan(prepared, loaded, json=json, far=far)
+            print_plan(prepared, loaded, choice, json=json)
         return
-    if far:
+    if url.startswith("aws://"):
         settle_topology(url, loaded, batch, options)
     _carry_out(Place(url, app), loaded, lambda client: client.batches.start(batch, **options), detach, json)
 

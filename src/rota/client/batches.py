@@ -22,6 +22,7 @@ from rota.core.errors import ConflictError, InvalidError, NotFoundError
 from rota.core.limits import check_list, check_number, check_text
 from rota.core.payload import encode_payload
 from rota.core.tolerance import parse_tolerance
+from rota.core.topology import Choice
 from rota.ports.batches import BatchQuery, BatchStore
 from rota.ports.clock import Clock
 from rota.service import batches
@@ -76,18 +77,31 @@ class Batches:
     def start(self, name: str, **options: Unpack[StartOptions]) -> BatchRun:
         """Accept a batch run of a declared batch; an engine that serves the app carries it out. Raises InvalidError,
         NotFoundError, SourceError, ConflictError for what cannot work; then nothing is stored."""
-        [run] = self._store.accept([self.prepare(name, **options)])
+        made = self.draft(name, **options)
+        check_sink_vacant(made)
+        [run] = self._store.accept([made])
         self._notify()
         return run
 
     def prepare(self, name: str, **options: Unpack[StartOptions]) -> BatchRun:
-        """The batch run that `start` would accept, checked and not stored. Raises what `start` does."""
+        """The batch run that `start` would accept, checked and not stored; on AWS with the topology that it would have.
+        Raises what `start` does."""
         made = self.draft(name, **options)
         check_sink_vacant(made)
-        return made
+        if self._around.choose is None:
+            return made
+        way = self._around.choose(made).way
+        return msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, topology=way))
+
+    def topology(self, name: str, **options: Unpack[StartOptions]) -> Choice | None:
+        """On AWS, which topology a batch run would have that `start` is asked for in this way, why, and which others
+        cannot carry it out; None on one machine. Raises what `start` does."""
+        made = self.draft(name, **options)
+        return None if self._around.choose is None else self._around.choose(made)
 
     def draft(self, name: str, **options: Unpack[StartOptions]) -> BatchRun:
-        """Likewise, whatever its sink holds: perhaps the results of this very start, asked for a second time."""
+        """Likewise without a look at its topology, and whatever its sink holds: perhaps the results of this very start,
+        asked for a second time."""
         for option in options:
             if option not in StartOptions.__annotations__:
                 raise InvalidError("start", option, "one of " + ", ".join(StartOptions.__annotations__))

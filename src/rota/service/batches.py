@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,19 +13,22 @@ from rota.core.completion import FailureGroup, is_complete
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
 from rota.core.ids import parse_run_id
 from rota.core.target import BatchTarget, TaskTarget
+from rota.core.topology import Choice
 from rota.ports.batches import BatchStore
 from rota.service.schedules import check_task
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """Of the process that accepts batch runs. directory: where they keep their files, with `{run}` for the id. cwd: what
-    relative paths are relative to. cores: what `concurrency` is unless given. one_machine: whether they are carried out
-    on one, so that what is said of AWS has no effect."""
+    """Of the process that accepts batch runs. directory: where they keep their files, with `{run}` for the id. cwd:
+    what relative paths are relative to. cores: what `concurrency` is unless given. one_machine: whether they are
+    carried out on one, so that what is said of AWS has no effect. choose: which topology one would have; raises for one
+    that is asked for and cannot carry it out. None where there are no topologies, or nobody asks."""
 
     directory: str
     cwd: str
     cores: int
     one_machine: bool = False
+    choose: Callable[[BatchRun], Choice] | None = None
 
 
 NOWHERE = Surroundings("/rota.batches/{run}", "/", 1)

@@ -45,8 +45,7 @@ class SendingBatches:
     def accept(self, runs: Sequence[BatchRun]) -> builtins.list[BatchRun]:
         chosen = [self._chosen(run) for run in runs]
         for run in chosen:
-            self._post.check(run)
-            self._look(run)
+            self._check(run)
         stored = self._ledger.accept(chosen)
         for run in stored:
             if run.state == "pending":
@@ -54,17 +53,28 @@ class SendingBatches:
         return stored
 
     def choice(self, run: BatchRun) -> Choice:
-        """The topology that `auto` stands for in this batch run."""
-        refused: dict[Way, str] = {}
+        """The topology of this batch run, and why: the one that is asked for, or what `auto` stands for. Raises what
+        `accept` does."""
+        asked = run.spec.topology
+        if asked != "auto":
+            self._check(run)
+        refused: dict[str, str] = {}
         ways: tuple[Way, ...] = ("map", "pipeline")
         for way in ways:
+            if way == asked:
+                continue
             tried = msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, topology=way))
             try:
-                self._post.check(tried)
-                self._look(tried)
+                self._check(tried)
             except (InvalidError, SourceError) as error:
                 refused[way] = reason(error)
+        if asked != "auto":
+            return Choice(asked, f"{asked}, as asked for", refused)
         return choose(run.spec, refused)
+
+    def _check(self, run: BatchRun) -> None:
+        self._post.check(run)
+        self._look(run)
 
     def _chosen(self, run: BatchRun) -> BatchRun:
         if run.spec.topology != "auto":
