@@ -14,7 +14,7 @@ from tests.aws.batch.map_stack import BUCKET, MapStack
 
 from rota.aws.batch.messages import PlanMessage
 from rota.core.batch import BatchRun
-from rota.core.errors import InvalidError, SourceError
+from rota.core.errors import ConflictError, InvalidError, SourceError
 from rota.core.receipt import Counts
 from rota.testing.emulator import Emulator
 
@@ -252,7 +252,10 @@ def test_an_execution_that_somebody_stopped_does_not_leave_its_batch_run_open(st
     ("source", "options", "said"),
     [
         ("s3://shop-bucket/in/none.json", {}, "does not exist"),
-        ("s3://no-bucket/in/items.json", {}, "does not exist"),
+        ("s3://no-bucket/in/items.json", {}, "there is no bucket 'no-bucket'"),
+        ("s3://shop-bucket/in/broken.json", {}, "no intact JSON array"),
+        ("s3://shop-bucket/in/object.json", {}, "it holds an object"),
+        ("s3://shop-bucket/in/broken.json", {"topology": "queue"}, "no intact JSON array"),
         ("s3://shop-bucket/in/long.json", {}, "items of less than 262,144 bytes"),
         ("s3://shop-bucket/in/wide.csv", {}, "a header of at most 10,240 bytes"),
         ("s3://shop-bucket/in/items.tsv", {}, "with commas"),
@@ -266,11 +269,25 @@ def test_what_cannot_work_is_refused_before_anything_is_stored(
     stack.put("in/items.json", b"[]")
     stack.put("in/items.json.gz", b"")
     stack.put("in/items.tsv", b"id\tprice\n")
+    stack.put("in/broken.json", b'[{"id":1},{"id":2')
+    stack.put("in/object.json", b'{"id":1}')
     stack.put("in/long.json", json.dumps(["x" * 300_000]).encode())
     stack.put("in/wide.csv", ",".join(f"column{at}" for at in range(2_000)).encode() + b"\n")
     with pytest.raises((InvalidError, SourceError)) as refused:
         _started(stack, source, options)
     assert said in str(refused.value)
+    assert stack.client.list() == []
+
+
+@pytest.mark.parametrize("topology", ["map", "queue"])
+def test_a_sink_that_holds_the_results_of_another_is_refused_before_anything_is_stored(
+    stack: MapStack, topology: str
+) -> None:
+    source = stack.put("in/items.json", b"[]")
+    stack.put("held/rota-run.json", b'{"run": "prices@2026-01-01T00:00:00Z"}')
+    map_shop.declare(source, sink=f"s3://{BUCKET}/held/", topology=topology)
+    with pytest.raises(ConflictError, match="already holds the results of batch run 'prices@2026-01-01T00:00:00Z'"):
+        stack.client.start("prices")
     assert stack.client.list() == []
 
 
