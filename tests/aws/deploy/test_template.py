@@ -243,11 +243,26 @@ def test_queues_whose_names_are_alike_stay_apart() -> None:
         ("Memory", "64", "from 128 to 10240"),
         ("Memory", "much", "from 128 to 10240"),
         ("FeederPeriod", "4", "one of 1, 2, 3, 5"),
+        ("AlarmTopicArn", "foo", "ARN of an SNS topic"),
+        ("PipelineSchedule", "hourly", "rate"),
+        ("ExtraQueueArns", "arn:aws:sqs:us-east-1:1:a,foo", "ARNs and commas"),
+        ("ExtraFunctionArns", "arn:aws:sqs:us-east-1:1:a", "ARNs and commas"),
+        ("WorkerPolicyArns", "ReadOnlyAccess", "ARNs and commas"),
     ],
 )
 def test_a_parameter_that_there_is_not_is_refused_with_those_that_there_are(name: str, value: str, said: str) -> None:
     with pytest.raises(InvalidError, match=said):
         check_parameters({name: value})
+
+
+def test_arns_are_allowed() -> None:
+    check_parameters(
+        {
+            "AlarmTopicArn": "arn:aws-cn:sns:cn-north-1:123456789012:ops",
+            "ExtraFunctionArns": "arn:aws:lambda:us-east-1:1:function:a:live, arn:aws:lambda:us-east-1:1:function:b-*",
+            "WorkerPolicyArns": "arn:aws:iam::aws:policy/ReadOnlyAccess",
+        }
+    )
 
 
 def test_defaults_are_allowed() -> None:

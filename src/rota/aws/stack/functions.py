@@ -1,4 +1,5 @@
-"""The five functions, each with a role and a log group of its own, and what calls them."""
+"""The functions of a stack, each with a role and a log group of its own, and what calls them: five that every stack
+has, and those of batches, maps and pipelines."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ tables, and the parameter has only the values that its table has.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,7 +49,7 @@ _LATE = 180
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
-    """One parameter. kind: CloudFormation's type."""
+    """One parameter. kind: CloudFormation's type. service: of the ARNs that it lists."""
 
     about: str
     default: str
@@ -57,6 +58,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     least: int | None = None
     most: int | None = None
     pattern: str | None = None
+    service: str | None = None
 
     @property
     def declared(self) -> Json:
@@ -80,6 +82,17 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
             return f"a whole number from {self.least} to {self.most}"
         return self.about
 
+    def allows(self, value: str) -> bool:
+        """Whether the template, and what it makes, takes this value."""
+        if self.least is not None and self.most is not None:
+            return value.isascii() and value.isdecimal() and self.least <= int(value) <= self.most
+        if self.service is not None:
+            entry = re.compile(rf"\s*arn:aws[a-z-]*:{self.service}:[^\s,]+\s*")
+            return not value or all(map(entry.fullmatch, value.split(",")))
+        if self.pattern is not None:
+            return re.search(self.pattern, value) is not None
+        return not self.allowed or value in self.allowed
+
 
 def _number(about: str, default: int, least: int, most: int) -> Parameter:
     return Parameter(about=about, default=str(default), kind="Number", least=least, most=most)
@@ -89,8 +102,8 @@ def _choice(about: str, default: object, *allowed: object) -> Parameter:
     return Parameter(about=about, default=str(default), allowed=tuple(map(str, allowed)))
 
 
-def _arns(about: str) -> Parameter:
-    return Parameter(about=about, default="", kind="CommaDelimitedList")
+def _arns(about: str, service: str) -> Parameter:
+    return Parameter(about=about, default="", kind="CommaDelimitedList", service=service)
 
 
 PARAMETERS: Mapping[str, Parameter] = {
@@ -130,13 +143,15 @@ PARAMETERS: Mapping[str, Parameter] = {
         pattern=r"^$|^(rate|cron)\(.+\)$",
     ),
     "AlarmTopicArn": Parameter(
-        about="An SNS topic that alarms are told to, or nothing", default="", pattern=r"^$|^arn:aws[a-z-]*:sns:\S+$"
+        about="The ARN of an SNS topic that alarms are told to, or nothing",
+        default="",
+        pattern=r"^$|^arn:aws[a-z-]*:sns:\S+$",
     ),
-    "ExtraFunctionArns": _arns("Lambda functions that schedules made later may invoke: ARNs and commas"),
-    "ExtraQueueArns": _arns("SQS queues that schedules made later may send to: ARNs and commas"),
-    "ExtraStateMachineArns": _arns("State machines that schedules made later may start: ARNs and commas"),
-    "ExtraEventBusArns": _arns("Event buses that schedules made later may put events on: ARNs and commas"),
-    "WorkerPolicyArns": _arns("IAM policies for what the tasks themselves call: ARNs and commas"),
+    "ExtraFunctionArns": _arns("Lambda functions that schedules made later may invoke: ARNs and commas", "lambda"),
+    "ExtraQueueArns": _arns("SQS queues that schedules made later may send to: ARNs and commas", "sqs"),
+    "ExtraStateMachineArns": _arns("State machines that schedules made later may start: ARNs and commas", "states"),
+    "ExtraEventBusArns": _arns("Event buses that schedules made later may put events on: ARNs and commas", "events"),
+    "WorkerPolicyArns": _arns("IAM policies for what the tasks themselves call: ARNs and commas", "iam"),
 }
 
 _OPTIONAL = (
@@ -157,12 +172,8 @@ def check_parameters(given: Mapping[str, str]) -> None:
         parameter = PARAMETERS.get(name)
         if parameter is None:
             raise InvalidError("set", name, "one of " + ", ".join(PARAMETERS))
-        if parameter.allowed and value not in parameter.allowed:
+        if not parameter.allows(value):
             raise InvalidError(name, value, parameter.phrase)
-        if parameter.least is not None and parameter.most is not None:
-            whole = value.isascii() and value.isdecimal()
-            if not whole or not parameter.least <= int(value) <= parameter.most:
-                raise InvalidError(name, value, parameter.phrase)
 
 
 def parse_parameters(texts: Sequence[str]) -> dict[str, str]:
