@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from rota.testing.emulator import Emulator
 
 DEFAULT_URL = "sqlite:///rota.db"
-_URLS = "sqlite:///FILE (three slashes for a relative path, four for an absolute one)"
+_URLS = "sqlite:///FILE (three slashes for a relative path, four for an absolute one) or aws://STACK"
 
 
 def split_url(url: str) -> tuple[Path, dict[str, str]]:
@@ -164,6 +164,16 @@ def synthesize(app: App, name: str, platform: Platform | None, **options: Any) -
     from rota.aws.synth import synthesize as make
 
     return make(app, name, platform, **options)
+
+
+def check_region() -> None:
+    """RotaError if nothing says in which region of AWS to deploy."""
+    try:
+        from rota.aws.sessions import check_region as check
+    except ModuleNotFoundError as error:
+        raise NotFoundError("module", error.name or "boto3", "pip install 'rota[aws]' brings it") from error
+
+    check()
 
 
 def deployer(bucket: str | None, **hooks: Any) -> Deployer:

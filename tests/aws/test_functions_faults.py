@@ -14,7 +14,7 @@ from rota.aws.function import Options
 from rota.aws.functions import Functions
 from rota.aws.sessions import client
 from rota.aws.source import read_text
-from rota.core.errors import InvalidError, RotaError
+from rota.core.errors import RotaError
 from rota.testing.emulator import Emulator, Fault
 
 GREET = "def handler(event, context):\n    return event\n"
@@ -150,7 +150,7 @@ def test_no_answer_no_region_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(InvalidError, match=r"region: None .* AWS_DEFAULT_REGION"):
+    with pytest.raises(RotaError, match=r"no AWS region: set AWS_DEFAULT_REGION"):
         Functions(client).invoke("greet")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     with pytest.raises(RotaError, match="no AWS credentials: set AWS_PROFILE"):

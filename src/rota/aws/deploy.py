@@ -124,11 +124,16 @@ class Deployer:
             self._noted(f"the first firings may be late by a period of the feeder: {error}")
 
     def abandon(self, planned: Planned) -> None:
-        """Take a plan back, and with it the empty stack that holds the plan of a first deployment."""
+        """Take a plan back, and with it the empty stack that holds the plan of a first deployment, and what was
+        uploaded for it. Who may not delete from the bucket is told that it stays there."""
         with translating("cloudformation", stack=planned.stack):
             self._cloudformation.delete_change_set(ChangeSetName=planned.id, StackName=planned.stack)
             if planned.creates:
                 self._cloudformation.delete_stack(StackName=planned.stack)
+        try:
+            self._uploads.take_back()
+        except RotaError as error:
+            self._noted(f"what was uploaded stays in the bucket {self._uploads.bucket}: {error}")
 
     def destroy(self, stack: str) -> bool:
         """Delete a stack, what its bucket holds and what was uploaded for it; False if there is none (any more)."""

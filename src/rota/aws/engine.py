@@ -43,7 +43,7 @@ class Parts(NamedTuple):
 
 
 def parts_of(settings: StackSettings, region: str | None = None, endpoint_url: str | None = None) -> Parts:
-    """The parts of the stack that `settings` name. InvalidError if nothing says which region is meant."""
+    """The parts of the stack that `settings` name. RotaError if nothing says which region is meant."""
     clock, session = SystemClock(), Session()
     table = Table(client("dynamodb", region, endpoint_url, session), settings.table)
     sqs = client("sqs", region, endpoint_url, session)

@@ -37,6 +37,7 @@ _PERMISSIONS = {
     "sqs:SendMessageBatch": "sqs:SendMessage",
 }
 """Calls whose permission is called something else."""
+_NO_REGION = "no AWS region: set AWS_DEFAULT_REGION, or name one with --region, or ?region= in the URL"
 _ACTION = re.compile(r"to perform: ([\w-]+:\w+)")
 # A function may take 15 minutes to answer, and must not be invoked again because nobody waited for it.
 _LONGEST_INVOCATION = 910
@@ -51,7 +52,7 @@ def client(
     """A boto3 client. region and endpoint_url: None means what the environment and the profile say. session: clients
     that share one are made faster, for it reads the table of all endpoints once.
 
-    InvalidError if nothing says which region is meant."""
+    RotaError if nothing says which region is meant, InvalidError for a region or an address that cannot be one."""
     invokes = service == "lambda"
     config = Config(
         connect_timeout=5,
@@ -64,9 +65,15 @@ def client(
         made = session or boto3.session.Session()
         return made.client(service, region_name=region, endpoint_url=endpoint_url, config=config)
     except NoRegionError:
-        raise InvalidError("region", region, "the name of an AWS region, here or in AWS_DEFAULT_REGION") from None
+        raise RotaError(_NO_REGION) from None
     except (BotoCoreError, ValueError) as error:
         raise InvalidError("endpoint_url" if endpoint_url else "region", endpoint_url or region, str(error)) from error
+
+
+def check_region() -> None:
+    """RotaError if neither environment nor profile says which region is meant."""
+    if boto3.session.Session().region_name is None:
+        raise RotaError(_NO_REGION)
 
 
 def code_of(error: ClientError) -> str:

@@ -31,6 +31,8 @@ class Uploads:
         self._region = region
         self._named = bucket
         self.bucket: str = bucket or f"rota-deploy-{account}-{region}"
+        self._made = False
+        self._put: list[str] = []
 
     def prepare(self) -> bool:
         """Make sure that the bucket is there; answers whether it was made."""
@@ -39,6 +41,7 @@ class Uploads:
         if self._named is not None:
             raise NotFoundError("bucket", self.bucket, "make it, or leave --bucket out to have one made")
         self._make()
+        self._made = True
         return True
 
     def exists(self) -> bool:
@@ -71,6 +74,7 @@ class Uploads:
                 if progress is not None:
                     progress(name, len(data))
                 self._s3.put_object(Bucket=self.bucket, Key=key, Body=data, ExpectedBucketOwner=self._account)
+                self._put.append(key)
         return key
 
     def url(self, key: str) -> str:
@@ -80,6 +84,22 @@ class Uploads:
     def forget(self, stack: str) -> int:
         """Delete what was uploaded for a stack; answers how many versions of objects that were."""
         return empty(self._s3, self.bucket, f"{stack}/") if self.exists() else 0
+
+    def take_back(self) -> None:
+        """Delete what was put that was not there before, and the bucket if it was made, unless somebody else has begun
+        to use it."""
+        while self._put:
+            empty(self._s3, self.bucket, self._put[-1])
+            self._put.pop()
+        if not self._made:
+            return
+        with translating("s3", bucket=self.bucket):
+            try:
+                self._s3.delete_bucket(Bucket=self.bucket, ExpectedBucketOwner=self._account)
+            except ClientError as error:
+                if code_of(error) not in {"BucketNotEmpty", *_MISSING}:
+                    raise
+        self._made = False
 
     def _make(self) -> None:
         where = {} if self._region == "us-east-1" else {"LocationConstraint": self._region}

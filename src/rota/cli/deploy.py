@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rota.aws.deploy import Planned
     from rota.aws.stacks import Stack
 
-StackName = Annotated[str | None, typer.Option("--stack", metavar="NAME", help="Else the app's name.")]
+StackName = Annotated[str | None, typer.Option("--stack", metavar="NAME", help="Else the app's name, with - for _.")]
 Region = Annotated[str | None, typer.Option("--region", help="Else that of the environment or the profile.")]
 Endpoint = Annotated[
     str | None, typer.Option("--endpoint-url", metavar="URL", help="An emulator's, instead of AWS itself.")
@@ -50,7 +50,9 @@ def deploy(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stack, such as Memory=512. Repeatable."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and leave nothing behind.")
+    ] = False,
     emulator: Annotated[
         bool, typer.Option("--emulator", help="For a laptop: start AWS on this machine, and stay until Ctrl-C.")
     ] = False,
@@ -68,8 +70,12 @@ def deploy(
 ) -> None:
     """Make or change the stack of an app, then store the app's schedules in it."""
     parameters = parse_parameters(settings or [])
+    if not emulator:
+        # Bundling takes seconds, and would be for nothing.
+        with _environment(region, endpoint_url):
+            wiring.check_region()
     app, synthesis = synthesize(module, arch, python, requirements, fresh=fresh, installed=installed or emulator)
-    name = stack or app.name
+    name = stack or app.name.replace("_", "-")
     check_stack_name(name, synthesis.plan.queues)
 
     def carry_out() -> None:

@@ -50,6 +50,37 @@ def test_a_dry_run_shows_what_would_change_and_changes_nothing(rota: Command) ->
     assert plan["creates"]
     assert {it["action"] for it in plan["changes"]} == {"Add"}
     assert boto3.client("cloudformation").describe_stacks()["Stacks"] == []
+    assert boto3.client("s3").list_buckets()["Buckets"] == []
+
+
+def test_a_dry_run_takes_back_what_it_uploaded_and_no_more(rota: Command) -> None:
+    def uploaded() -> set[str]:
+        objects = boto3.client("s3").list_objects_v2(Bucket="rota-deploy-000000000000-us-east-1")
+        return {it["Key"] for it in objects.get("Contents", ())}
+
+    rota("deploy", MODULE, "--installed")
+    before = uploaded()
+    rota("deploy", MODULE, "--installed", "--stack", "other", "--dry-run")
+    assert uploaded() == before
+    rota("deploy", MODULE, "--installed", "--set", "Memory=256")
+
+
+def test_a_name_that_cloudformation_does_not_take_is_made_one_that_it_does(rota: Command, tmp_path: Path) -> None:
+    module = tmp_path / "my_shop.py"
+    module.write_text('import rota\n\napp = rota.App("my_shop")\n')
+    planned = json.loads(rota("deploy", str(module), "--installed", "--dry-run", "--json"))
+    assert planned["stack"] == "my-shop"
+    rota("deploy", str(module), "--installed", "--stack", "my_shop", exit_code=2)
+
+
+def test_no_region_is_said_before_anything_is_bundled(
+    rota: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    rota("deploy", "nothing.py", exit_code=1)
+    assert rota.err.strip().startswith("rota: error: no AWS region: set AWS_DEFAULT_REGION, or name one with --region")
 
 
 def test_destroying_asks_first(rota: Command) -> None:

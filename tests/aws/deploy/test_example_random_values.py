@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +40,25 @@ def test_the_example_runs_on_a_stack_by_hand_and_by_its_schedule(aws: Emulator) 
         until(lambda: len(client.batches.list()) == 2, "the start by the schedule", aws)
         [newest, _] = client.batches.list()
         assert client.batches.wait(newest.id, 90).counts.items == 100
+
+
+@pytest.mark.slow
+def test_the_command_that_the_readme_has_for_a_laptop_deploys_it(tmp_path: Path) -> None:
+    [command] = re.findall(r"`rota (deploy \S+ --emulator)`", EXAMPLE.with_name("README.md").read_text())
+    shutil.copy(EXAMPLE, tmp_path)
+    with (tmp_path / "notes").open("w") as notes:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rota", *command.split(), "--port", "0"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=notes,
+            text=True,
+        )
+    assert process.stdout is not None
+    try:
+        told = next((line for line in process.stdout if line.startswith("export ROTA_URL")), "")
+    finally:
+        process.send_signal(signal.SIGINT)
+        code = process.wait(120)
+        process.stdout.close()
+    assert (told, code) == ("export ROTA_URL=aws://random-values\n", 0), (tmp_path / "notes").read_text()
