@@ -166,8 +166,8 @@ def test_what_is_not_what_was_asked_for_is_never_taken_for_it(name: str, field: 
 
 def test_an_exception_cannot_be_tried_again_and_given_up_on() -> None:
     with pytest.raises(InvalidError, match=r"retry.give_up_on: 'ValueError' is not allowed"):
-        Retry(retry_on=(KeyError, ValueError), give_up_on=ValueError)
-    Retry(retry_on=LookupError, give_up_on=KeyError)
+        Retry(retry_on=(KeyError, ValueError), give_up_on=(ValueError,))
+    Retry(retry_on=(LookupError,), give_up_on=(KeyError,))
 
 
 def test_limits_are_whole_numbers_in_messages() -> None:
