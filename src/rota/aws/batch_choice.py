@@ -60,10 +60,10 @@ def work_of(spec: BatchSpec, items: float, chunks: float = 0, size: float = _LIN
 
 
 def overspent(run: BatchRun, now: int, memory: int = MEMORY) -> str:
-    """Why a batch run is to pause by its `max_cost`, or nothing. Whoever resumes it after that means it: `error` says
-    that it was told, and it is not paused again."""
+    """Why a batch run is to pause by its `max_cost`, or nothing. Whoever resumes it after that means it, so it is
+    not paused again."""
     limit, topology = run.spec.max_cost, run.spec.topology
-    if limit is None or run.error or run.wish != "run":
+    if limit is None or run.held or run.wish != "run":
         return ""
     way: Way = "queue" if topology == "auto" else topology
     used = spent(way, run, now, memory)

@@ -161,7 +161,8 @@ class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
     0, or the number of the redrive that is going on or was the last. groups: the failure signatures which that one
     reruns; again: how many items they had. version: of the manifest. outcome: what was decided, from `finishing`
     on; until then, what the version before came to. directory: where spool, dead letters and, unless the sink has
-    room for it, manifest and receipt lie. manifest: where the latest manifest is, or ""."""
+    room for it, manifest and receipt lie. manifest: where the latest manifest is, or "". held: it was paused by its
+    `max_cost` since its start, or its redrive's."""
 
     name: str
     created: int
@@ -191,6 +192,7 @@ class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
     root: str = ""
     manifest: str = ""
+    held: bool = False
 
     @property
     def key(self) -> BatchKey:

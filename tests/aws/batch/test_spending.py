@@ -50,7 +50,7 @@ HOUR = 3_600_000
 def test_what_is_spent_is_told_once() -> None:
     assert overspent(RUN, 60_000) == ""
     assert "more than max_cost $0.5" in overspent(RUN, 2 * HOUR)
-    told = msgspec.structs.replace(RUN, error="paused: ...")
+    told = msgspec.structs.replace(RUN, held=True)
     unlimited = msgspec.structs.replace(RUN, spec=msgspec.structs.replace(SPEC, max_cost=None))
     paused = msgspec.structs.replace(RUN, wish="pause")
     assert [overspent(it, 2 * HOUR) for it in (told, unlimited, paused)] == [""] * 3
@@ -98,7 +98,7 @@ def test_a_map_pauses_by_what_its_children_have_told(tmp_path: Path) -> None:
     assert child(at).marks[0].counts.items == 10
 
 
-def test_the_reason_is_kept_until_it_has_ended(aws: Emulator) -> None:
+def test_the_reason_is_kept_until_it_goes_on(aws: Emulator) -> None:
     dynamodb = client("dynamodb")
     create_table(dynamodb, "spending")
     batches = store_of(dynamodb, "spending")
@@ -109,6 +109,10 @@ def test_the_reason_is_kept_until_it_has_ended(aws: Emulator) -> None:
     assert (run.shown_state, run.error) == ("paused", "paused: it costs")
     assert batches.ask(key, "run") is not None
     assert not batches.hold(key, "paused: it costs more"), "who resumed it knows"
+    batches.ask(key, "pause")
+    [run] = batches.get([key])
+    assert (run.shown_state, run.error) == ("paused", ""), "by hand, for no reason that is known"
+    batches.ask(key, "run")
     batches.record(key, [chunk(0)], [mark(0)], 1)
     assert batches.decide(key, Verdict("succeeded"))
     assert not batches.hold(key, "paused: it costs more")

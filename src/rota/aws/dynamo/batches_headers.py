@@ -78,6 +78,7 @@ def batch_run(header: Item, spec: Item, sums: Sums) -> BatchRun:
         version=number_of(header, "version") or 0,
         root=text_of(header, "root"),
         manifest=text_of(header, "manifest"),
+        held=header.get("held") is True,
         **fields,
     )
 

@@ -49,15 +49,18 @@ class States:
     def ask(self, key: BatchKey, wish: Wish) -> bool:
         """Whether there is a batch run that may do as is wished, or be cancelled as was wished before."""
         when = f"{_NOT_DECIDED} AND #wish <> :cancel"
-        answer = self._table.write(change(header_key(key), {"wish": wish}, when=when, values={"cancel": "cancel"}))
+        sets: dict[str, Value] = {"wish": wish}
+        if wish == "run":
+            # What it was held for is no reason of a pause that comes later.
+            sets["error"] = ""
+        answer = self._table.write(change(header_key(key), sets, when=when, values={"cancel": "cancel"}))
         return answer.done or (answer.item is not None and answer.item["state"] in ("pending", "running"))
 
     def hold(self, key: BatchKey, why: str) -> bool:
-        """Pause a batch run that goes on, and say why; False if it was told something before."""
-        sets: dict[str, Value] = {"wish": "pause", "error": why}
-        untold = "(attribute_not_exists(#error) OR #error = :nothing)"
-        when = f"{_NOT_DECIDED} AND #wish = :run AND {untold}"
-        values = {"run": "run", "nothing": "", "pending": "pending", "running": "running"}
+        """Pause a batch run that goes on, and say why; False if that was done before."""
+        sets: dict[str, Value] = {"wish": "pause", "error": why, "held": True}
+        when = f"{_NOT_DECIDED} AND #wish = :run AND (attribute_not_exists(#held) OR #held = :no)"
+        values: dict[str, Value] = {"run": "run", "no": False, "pending": "pending", "running": "running"}
         return self._table.write(change(header_key(key), sets, when=when, values=values)).done
 
     def finish(self, key: BatchKey, finished: Finished, notify: Sequence[Run]) -> bool:
@@ -92,7 +95,7 @@ class States:
                 return False
             revision = number_of(header, "revision") or 0
             sets: dict[str, Value] = {"state": "pending", "wish": "run", "error": "", "groups": groups_text(groups)}
-            sets |= {"revision": revision + 1, "again": items}
+            sets |= {"revision": revision + 1, "again": items, "held": False}
             when = "#state IN (:succeeded, :failed, :cancelled) AND #revision = :was"
             again = change(place, sets, ("started", "finished"), when=when, values={"was": revision})
             waiting = open_key(key)
