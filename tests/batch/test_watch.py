@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from tests.batch.test_decisions import run as batch_run
 
 from rota.app import App
@@ -45,3 +46,28 @@ def test_a_line_every_five_seconds_and_none_at_the_end() -> None:
 
 def chunk(number: int) -> Chunk:
     return Chunk(number, Origin("a.jsonl", "1", SECONDS), number, number + 1, items=10, last=number == CHUNKS - 1)
+
+
+def test_a_batch_run_that_somebody_paused_is_followed_without_a_word_and_one_that_is_held_is_not() -> None:
+    stores, clock, said = MemoryStores(), FakeClock(), list[str]()
+    client = Client(
+        stores.schedules, stores.runs, stores.queues, stores.batches, clock, CountingIds(), app=App("shop"), actor="me"
+    )
+    held = msgspec.structs.replace(batch_run(Tolerance(0)), wish="pause", held=True, error="paused: it costs")
+    [run] = stores.batches.accept([held])
+    assert follow_in_lines(client, run.id, clock, said.append, lambda _: None).is_open
+    assert said == []
+
+    [other] = stores.batches.accept([msgspec.structs.replace(held, created=held.created + 1, held=False, error="")])
+    looks = 0
+
+    def pass_time(seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks > 200:
+            stores.batches.decide(other.key, Verdict("cancelled"))
+            stores.batches.finish(other.key, Finished("cancelled", clock.now(), "", 0, "", ""), [])
+        clock.advance(round(seconds * 1000))
+
+    assert follow_in_lines(client, other.id, clock, said.append, pass_time).state == "cancelled"
+    assert said == [f"{other.id} paused: 0 items"]

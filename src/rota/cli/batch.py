@@ -39,6 +39,8 @@ Module = Annotated[
     str | None,
     typer.Option("--app", envvar="ROTA_APP", metavar="MODULE", help="shop.py or package.module: declares the batch."),
 ]
+_PAUSED = 3
+"""Exit code where a batch run is paused by its `max_cost`."""
 Detach = Annotated[bool, typer.Option("--detach", help="Do not wait; a server carries it out.")]
 
 
@@ -126,7 +128,7 @@ def _carry_out(place: Place, app: App, begin: Callable[[Client], BatchRun], deta
 def _finish(run: BatchRun, json: bool) -> None:
     _print_run(run, json)
     if run.state != "succeeded":
-        raise typer.Exit(1)
+        raise typer.Exit(_PAUSED if run.is_open else 1)
 
 
 def _print_run(run: BatchRun, json: bool) -> None:

@@ -27,7 +27,7 @@ import typer
 
 from rota import wiring
 from rota.app import App
-from rota.cli.batch_watch import FAR_LOOK, LOOK, follow
+from rota.cli.batch_watch import FAR_LOOK, LOOK, follow, is_held
 from rota.cli.output import log_to_stderr, note
 from rota.client import Client
 from rota.core.batch import BatchRun
@@ -120,7 +120,8 @@ class Follower:
         return taken
 
     def until_ended(self, run: BatchRun) -> BatchRun:
-        """Show how `run` goes until it has ended, tell whom it concerns, and answer it as it ended."""
+        """Show how `run` goes until it has ended, tell whom it concerns, and answer it as it ended; or as it was paused
+        by its `max_cost`."""
         if self._hosting is not None:
             self._hosting.host(run.key)
         every = FAR_LOOK if self._place.far else LOOK
@@ -128,7 +129,9 @@ class Follower:
             ended = follow(self.client, run.id, wiring.clock(), self._attend, every)
         except KeyboardInterrupt as interrupt:
             self._interrupted(run.id, interrupt)
-        if self._hosting is not None:
+        if is_held(ended):
+            note(f"rota: {ended.id} {ended.error}: {self._place.command('resume', ended.id)}")
+        elif self._hosting is not None:
             self._hosting.tell(ended)
         return ended
 

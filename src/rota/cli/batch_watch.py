@@ -26,8 +26,9 @@ _RATE_OVER = 3_000
 
 
 def follow(client: Client, id: str, clock: Clock, attend: Callable[[BatchRun], None], every: float = LOOK) -> BatchRun:
-    """Show how it goes until it has ended, and answer it as it ended. attend: called with each look as long as it has
-    not. every: seconds between looks. KeyboardInterrupt, and what `attend` raises, pass through."""
+    """Show how it goes until it has ended, or is paused by its `max_cost`, and answer it as it is then. attend: called
+    with each look as long as it has not ended. every: seconds between looks. KeyboardInterrupt, and what `attend`
+    raises, pass through."""
 
     def rest(_seconds: float) -> None:
         time.sleep(every)
@@ -80,16 +81,17 @@ def _until_over(
     show: Callable[[BatchRun, Figures], None],
     sleep: Callable[[float], None],
 ) -> BatchRun:
-    told = ""
     while True:
         run, figures = look()
         show(run, figures)
-        if run.shown_state == "paused" and run.error not in ("", told):
-            told = run.error
-            note(f"rota: {run.id} {told}")
-        if not run.is_open:
+        if not run.is_open or is_held(run):
             return run
         sleep(LOOK)
+
+
+def is_held(run: BatchRun) -> bool:
+    """Whether it is paused by its `max_cost`: nothing but `resume` makes it go on."""
+    return run.shown_state == "paused" and run.held and run.error != ""
 
 
 def _on_terminal(looker: _Looker, sleep: Callable[[float], None]) -> BatchRun:
@@ -117,13 +119,17 @@ def follow_in_lines(
     sleep: Callable[[float], None],
     attend: Callable[[BatchRun], None] = _nothing,
 ) -> BatchRun:
-    """A line every five seconds, until it has ended."""
-    due = clock.now() + _LINE_EVERY
+    """A line every five seconds if there is something new to say, until it has ended, or is paused by its
+    `max_cost`."""
+    due, said = clock.now() + _LINE_EVERY, ""
 
     def show(run: BatchRun, figures: Figures) -> None:
-        nonlocal due
+        nonlocal due, said
         if run.is_open and clock.now() >= due:
             due = clock.now() + _LINE_EVERY
-            say(f"{run.id} {run.shown_state}: {_figures(figures)}")
+            line = f"{run.id} {run.shown_state}: {_figures(figures)}"
+            if line != said:
+                said = line
+                say(line)
 
     return _until_over(_Looker(client, id, clock, attend).look, show, sleep)
