@@ -177,7 +177,7 @@ def test_dead_letters_are_kept_until_they_are_purged(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("start", "orders"), 2, "--app"),
+        (("start", "orders"), 2, "--app is missing: give a module that declares the batch"),
         (("start", "order", "--app", "shop.py"), 1, "the app declares orders"),
         (("start", "orders", "--app", "shop.py", "--source", "nothing.csv"), 1, "nothing.csv"),
         (("start", "orders", "--app", "shop.py", "--source", "."), 2, "source"),
@@ -192,7 +192,7 @@ def test_dead_letters_are_kept_until_they_are_purged(shell: Shell) -> None:
         (("start", "orders", "--app", "shop.py", "--timeout", "0"), 2, "timeout: 0"),
         (("start", "orders", "--app", "shop.py", "--notify", "q"), 2, "notify: 'q' is not allowed; a task"),
         (("start", "orders", "--app", "shop.py", "--notify", "task:q"), 2, "'task:q' is not allowed; a task of"),
-        (("show", "orders"), 2, "run id"),
+        (("show", "orders"), 2, "batch run id: 'orders' is not allowed; BATCH@TIME, such as"),
         (("show", "orders@2026-01-01T00:00:00Z"), 1, "no batch run"),
         (("verify", "orders"), 2, "run id"),
         (("verify", "nowhere/at/all"), 1, "no receipt"),

@@ -109,7 +109,7 @@ def start(
 def _loaded(app: str | None) -> App:
     found = load_app(app)
     if found is None:
-        raise InvalidError("app", None, "a module that declares the batch: --app shop.py, or ROTA_APP")
+        raise InvalidError.missing("--app", "give a module that declares the batch, such as shop.py, or set ROTA_APP")
     return found
 
 

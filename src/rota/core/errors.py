@@ -22,6 +22,8 @@ Every error carries `ids`: the identifiers it is about, for logs and for `--json
 
 from __future__ import annotations
 
+from typing import Self
+
 _SHOWN = 80
 _HERE = f"{__name__}."
 
@@ -57,6 +59,13 @@ class InvalidError(RotaError, ValueError):
         self.field = field
         self.value = value
         self.allowed = allowed
+
+    @classmethod
+    def missing(cls, field: str, allowed: str) -> Self:
+        """Nothing is given where something has to be."""
+        error = cls(field, None, allowed)
+        error.args = (f"{field} is missing: {allowed}",)
+        return error
 
 
 class NeverFiresError(InvalidError):

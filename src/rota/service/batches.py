@@ -104,7 +104,10 @@ def _check_reach(field: str, options: dict[str, Any], cwd: str) -> None:
 
 def batch_key(id: str) -> BatchKey:
     """The key behind a batch run's id; InvalidError if it is none."""
-    return BatchKey(*parse_run_id(id))
+    try:
+        return BatchKey(*parse_run_id(id))
+    except InvalidError:
+        raise InvalidError("batch run id", id, "BATCH@TIME, such as orders@2026-11-21T02:30:00Z") from None
 
 
 def find_run(store: BatchStore, id: str) -> BatchRun:
