@@ -54,21 +54,10 @@ def split_url(url: str) -> tuple[Path, dict[str, str]]:
 
 def settings_of(url: str, given: dict[str, Any]) -> tuple[Path, Settings]:
     """The file and the settings of a URL and keyword arguments; an argument wins over the URL's option."""
-    from rota.embedded.settings import Settings
+    from rota.embedded.settings import read_settings
 
     path, options = split_url(url)
-    known = Settings.__struct_fields__
-    for name in (*options, *given):
-        if name not in known:
-            raise InvalidError("setting", name, "one of " + ", ".join(known))
-    merged: dict[str, Any] = {}
-    for name, text in options.items():
-        try:
-            number = int if name in ("workers", "async_limit", "near_limit") else float
-            merged[name] = text if name == "durability" else number(text)
-        except ValueError:
-            raise InvalidError(name, text, "a number") from None
-    return path, Settings(**{**merged, **given})
+    return path, read_settings(options, given)
 
 
 def database(url: str = DEFAULT_URL, **settings: Any) -> SqliteFile:

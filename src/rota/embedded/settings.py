@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from rota.core.errors import InvalidError
@@ -32,3 +35,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         check_number("near_limit", self.near_limit, 100, 1_000_000, whole=True)
         if self.durability not in ("power", "process"):
             raise InvalidError("durability", self.durability, "'power' or 'process'")
+
+
+def read_settings(texts: Mapping[str, str], given: Mapping[str, Any]) -> Settings:
+    """Settings from the options of a URL and from keyword arguments, which win. InvalidError names what is wrong."""
+    known = Settings.__struct_fields__
+    for name in (*texts, *given):
+        if name not in known:
+            raise InvalidError("setting", name, "one of " + ", ".join(known))
+    merged: dict[str, Any] = {}
+    for name, text in texts.items():
+        try:
+            number = int if name in ("workers", "async_limit", "near_limit") else float
+            merged[name] = text if name == "durability" else number(text)
+        except ValueError:
+            raise InvalidError(name, text, "a number") from None
+    return Settings(**{**merged, **given})
