@@ -20,7 +20,7 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from rota.aws.handover import SETTLED, Handover, is_direct
-from rota.core.errors import ConflictError, StoreError
+from rota.core.errors import ConflictError, NotFoundError, StoreError
 from rota.core.firing import OpenRuns
 from rota.core.run import Claim, DeadLetter, Run, RunKey, RunRecord, RunSpec, Settlement
 from rota.core.schedule import Change, StoredSchedule, TickRow
@@ -131,8 +131,8 @@ class HandingRuns:
                 checked = run.spec
         self._store.accept(runs, fresh=fresh)
         try:
-            self._handover.arrived(runs, self._clock.now())
-        except StoreError:
+            self._handover.arrived(runs, self._clock.now(), new=True)
+        except (StoreError, NotFoundError):
             # The caller hears that this failed, so nothing of it is to fire later on.
             with suppress(StoreError):
                 self._store.cancel([run.key for run in runs], self._clock.now())

@@ -24,10 +24,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from rota.aws.messages import AnyMessage, TickMessage, encode_message, run_message
-from rota.aws.near import NearTier, Outgoing, Refused
+from rota.aws.near import MISSING, NearTier, Outgoing, Refused
 from rota.aws.settings import LONGEST_DELAY, SLACK, StackSettings
 from rota.core.aws_names import region_of
-from rota.core.errors import StoreError, TargetError
+from rota.core.errors import NotFoundError, StoreError, TargetError
 from rota.core.ids import iso
 from rota.core.run import Run
 from rota.core.schedule import StoredSchedule
@@ -93,8 +93,9 @@ class Handover:
         self._far = far
         self._settings = settings
 
-    def runs(self, runs: Iterable[Run], now: int, *, direct: bool = True) -> None:
-        """Hand these over, whatever the fence. direct: those that may go straight to their queue do. StoreError."""
+    def runs(self, runs: Iterable[Run], now: int, *, direct: bool = True, new: bool = False) -> None:
+        """Hand these over, whatever the fence. direct: those that may go straight to their queue do. new: whoever asks
+        for them waits for the answer, so a queue that is not there is a NotFoundError. StoreError."""
         messages: list[Outgoing] = []
         straight: dict[Outgoing, Run] = {}
         for run in runs:
@@ -106,13 +107,17 @@ class Handover:
             mine = straight.get(refused.message)
             if mine is None:
                 raise _impossible(refused)
+            if new and refused.code in MISSING:
+                raise NotFoundError(
+                    "queue", refused.message.queue, "SQS has none at this URL, so nothing was scheduled"
+                )
             # The dispatcher tries the same and fails the same way, but as a run, with its record and dead letter.
             log.warning("%s: its queue refuses it, so the dispatcher takes it: %s", mine.id, refused.reason)
             self.runs((mine,), now, direct=False)
 
-    def arrived(self, runs: Sequence[Run], now: int) -> None:
+    def arrived(self, runs: Sequence[Run], now: int, *, new: bool = False) -> None:
         """What was just written to the far tier: hand over what a feeder may have missed. A late one is not sent
-        straight to its queue, so that its record says how late it was."""
+        straight to its queue, so that its record says how late it was. new: as of `runs`."""
         near = [run for run in runs if not run.held and run.due <= now + REACH]
         if not near:
             return
@@ -121,7 +126,7 @@ class Handover:
         missed = [run for run in near if run.due <= fences.get(run.schedule_id, 0)]
         known = {run.key for run in late}
         self.runs(late, now, direct=False)
-        self.runs([run for run in missed if run.key not in known], now)
+        self.runs([run for run in missed if run.key not in known], now, new=new)
 
     def ticks(self, onward: Sequence[Onward], now: int) -> None:
         """Hand over ticks and store where the schedules go on."""

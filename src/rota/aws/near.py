@@ -36,6 +36,8 @@ from rota.targets.aws import code_of, is_transient
 
 log: logging.Logger = logging.getLogger("rota.near")
 
+MISSING = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
+"""What SQS says of a queue that is not there."""
 BATCH = 10
 BATCH_BYTES = 1024 * 1024
 _OVERHEAD = 512

@@ -13,9 +13,9 @@ from uuid import UUID
 
 from botocore.exceptions import ClientError
 
-from rota.aws.near import NearTier, Outgoing
+from rota.aws.near import MISSING, NearTier, Outgoing
 from rota.aws.sessions import translating
-from rota.aws.settings import LONGEST_DELAY
+from rota.aws.settings import LONGEST_DELAY, StackSettings
 from rota.core.errors import InvalidError, NotFoundError, StoreError
 from rota.ports.clock import Clock
 from rota.ports.queues import Message, NewMessage
@@ -23,24 +23,29 @@ from rota.targets.aws import code_of
 
 _LONGEST_VISIBILITY = 43_200
 _BATCH = 10
+_NONE = "the stack has none of this name"
 _SIZES = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 )
-MISSING = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 
 
 class SqsQueues:
-    """A `QueueStore`. sqs: a boto3 client. prefix: what the URLs of the queues begin with."""
+    """A `QueueStore`. sqs: a boto3 client. settings: of the stack; what else begins with its name (the queues of its
+    own functions, those of another stack) is none of the app's."""
 
-    def __init__(self, sqs: Any, prefix: str, near: NearTier, clock: Clock) -> None:
+    def __init__(self, sqs: Any, settings: StackSettings, near: NearTier, clock: Clock) -> None:
         self._sqs = sqs
-        self._prefix = prefix
+        self._prefix = settings.queue_prefix
+        self._names = settings.queues
+        self._own = {settings.dispatch_queue, settings.worker_queue, settings.dead_queue}
         self._near = near
         self._clock = clock
 
     def send(self, messages: Sequence[NewMessage], now: int) -> None:
+        for queue in {message.queue for message in messages}:
+            self._check(queue)
         latest = now + LONGEST_DELAY * 1000
         for message in messages:
             if message.visible_at > latest:
@@ -50,7 +55,7 @@ class SqsQueues:
         for refused in self._near.send(sent):
             name = refused.message.queue.removeprefix(self._prefix)
             if refused.code in MISSING:
-                raise NotFoundError("queue", name, "the stack has none of this name")
+                raise NotFoundError("queue", name, _NONE)
             raise StoreError(f"SQS refuses a message for queue {name!r}: {refused.why}", queue=name)
 
     def _outgoing(self, message: NewMessage) -> Outgoing:
@@ -59,6 +64,7 @@ class SqsQueues:
         return Outgoing(url, message.body.decode(), message.visible_at, attributes)
 
     def receive(self, queue: str, limit: int, visibility: int, now: int) -> list[Message]:
+        self._check(queue)
         seconds = max(1, -(-visibility // 1000))
         if seconds > _LONGEST_VISIBILITY:
             raise InvalidError("visibility", seconds, f"at most {_LONGEST_VISIBILITY} seconds on SQS")
@@ -82,7 +88,7 @@ class SqsQueues:
                 )
             except ClientError as error:
                 if code_of(error) in MISSING:
-                    raise NotFoundError("queue", queue, "the stack has none of this name") from None
+                    raise NotFoundError("queue", queue, _NONE) from None
                 raise
         return [_message(queue, row) for row in answer.get("Messages", ())]
 
@@ -108,11 +114,19 @@ class SqsQueues:
 
     def sizes(self) -> dict[str, int]:
         """Messages per queue that has any, hidden and delayed ones included; approximate."""
-        name = self._prefix.rpartition("/")[2]
         with translating("sqs"):
-            urls = self._sqs.list_queues(QueueNamePrefix=name).get("QueueUrls", ())
-            sizes = {url.rpartition("/")[2].removeprefix(name): self._size(url) for url in urls}
+            sizes = {name: self._size(f"{self._prefix}{name}") for name in self._names or self._found()}
         return {queue: size for queue, size in sizes.items() if size}
+
+    def _found(self) -> list[str]:
+        """Of a stack that does not tell its queues."""
+        start = self._prefix.rpartition("/")[2]
+        urls = self._sqs.list_queues(QueueNamePrefix=start).get("QueueUrls", ())
+        return [url.rpartition("/")[2].removeprefix(start) for url in urls if url not in self._own]
+
+    def _check(self, queue: str) -> None:
+        if f"{self._prefix}{queue}" in self._own or (self._names is not None and queue not in self._names):
+            raise NotFoundError("queue", queue, _NONE)
 
     def _size(self, url: str) -> int:
         found = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_SIZES))["Attributes"]

@@ -40,6 +40,8 @@ _OUTPUTS = {
     "bucket": "BucketName",
     "queue_prefix": "QueuePrefix",
 }
+_NAMED_OUTPUTS = {"queues": "QueueNames", "tasks": "TaskNames", "batches": "BatchNames"}
+_NAMED = {"tasks": "ROTA_TASKS", "batches": "ROTA_BATCHES"}
 _COUNTED_OUTPUTS = {"horizon": "Horizon", "feeder_period": "FeederPeriod", "retention_days": "RetentionDays"}
 
 
@@ -47,7 +49,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True):
     """dispatch_queue, worker_queue, dead_queue: URLs. app: module or module:attribute; the worker's alone. horizon,
     feeder_period: seconds. shards: of the far tier; 0 leaves them as they are. queue_prefix: an embedded queue NAME is
     the SQS queue with the URL `{queue_prefix}NAME`. large_payloads: data that is too large goes to the bucket, and a
-    pointer to it to the target."""
+    pointer to it to the target. queues, tasks, batches: what the stack's app has, by name; None: not known."""
 
     stack: str
     table: str
@@ -62,6 +64,9 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: int = 30
     shards: int = 0
     large_payloads: bool = False
+    queues: tuple[str, ...] | None = None
+    tasks: tuple[str, ...] | None = None
+    batches: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         # A message of the near tier has its due time ahead of it by up to the horizon, and SQS is to hold it that long.
@@ -85,6 +90,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True):
                 if not (text.isascii() and text.isdigit()):
                     raise InvalidError(name, text, "a whole number")
                 found[field] = int(text)
+        found |= _names(_NAMED, environ)
         return cls(**found, large_payloads=environ.get("ROTA_LARGE_PAYLOADS", "") == "1")  # type: ignore[arg-type]
 
     @classmethod
@@ -95,4 +101,11 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidError("stack", stack, f"a stack that `rota deploy` made; this one has no output {missing[0]}")
         found: dict[str, object] = {field: outputs[name] for field, name in _OUTPUTS.items()}
         found |= {field: int(outputs[name]) for field, name in _COUNTED_OUTPUTS.items() if name in outputs}
+        found |= _names(_NAMED_OUTPUTS, outputs)
         return cls(stack=stack, **found)  # type: ignore[arg-type]
+
+
+def _names(known: Mapping[str, str], told: Mapping[str, str]) -> dict[str, object]:
+    """A stack whose app has very many does not tell them, nor does one that an older rota made."""
+    found = {field: told[name] for field, name in known.items() if name in told}
+    return {field: msgspec.json.decode(text, type=tuple[str, ...]) for field, text in found.items()}

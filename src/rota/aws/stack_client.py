@@ -10,12 +10,14 @@ from botocore.exceptions import ClientError
 
 from rota.app import App
 from rota.aws.engine import Parts
-from rota.aws.queues import MISSING, SqsQueues
+from rota.aws.near import MISSING
+from rota.aws.queues import SqsQueues
 from rota.aws.sessions import DENIED, translating
+from rota.aws.settings import StackSettings
 from rota.client import Client
 from rota.core.errors import InvalidError, NotFoundError
 from rota.core.run import RunSpec
-from rota.core.target import BatchTarget, QueueTarget
+from rota.core.target import BatchTarget, QueueTarget, TaskTarget
 from rota.ports.batches import BatchStore
 from rota.service.batches import NOWHERE, Surroundings
 from rota.system import RandomIds
@@ -33,29 +35,37 @@ class _NoBatches:
 
 
 class KnownTargets:
-    """Refuses, before anything is stored, what a stack cannot fire: a queue that it does not have, or a batch if it has
-    none."""
+    """Refuses, before anything is stored, what a stack cannot fire: a queue, task or batch that it does not have. The
+    stack's own queues are none of the app's."""
 
-    def __init__(self, sqs: Any, prefix: str, *, batches: bool = False) -> None:
+    def __init__(self, sqs: Any, settings: StackSettings, *, batches: bool = False) -> None:
         self._sqs = sqs
-        self._prefix = prefix
+        self._settings = settings
         self._batches = batches
+        self._own = {settings.dispatch_queue, settings.worker_queue, settings.dead_queue}
         self._known: set[str] = set()
 
     def __call__(self, spec: RunSpec) -> None:
         target = spec.target
         if isinstance(target, BatchTarget) and not self._batches:
             raise InvalidError("target", str(target), "a batch only where the stack's app declares batches")
+        if isinstance(target, BatchTarget):
+            _named("batch", target.name, self._settings.batches)
+        if isinstance(target, TaskTarget):
+            _named("task", target.name, self._settings.tasks)
         if isinstance(target, QueueTarget) and target.name not in self._known:
             self._look(target.name)
             self._known.add(target.name)
 
     def _look(self, name: str) -> None:
+        url, known = f"{self._settings.queue_prefix}{name}", self._settings.queues
+        missing, cure = "the stack has none of this name", "name it as a target in the app and deploy"
+        if url in self._own or (known is not None and name not in known):
+            raise NotFoundError("queue", name, f"{missing}; {cure}, or {_BY_URL}")
         with translating("sqs", queue=name):
             try:
-                self._sqs.get_queue_attributes(QueueUrl=f"{self._prefix}{name}", AttributeNames=["QueueArn"])
+                self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
             except ClientError as error:
-                missing, cure = "the stack has none of this name", "name it as a target in the app and deploy"
                 if code_of(error) in MISSING:
                     raise NotFoundError("queue", name, f"{missing}; {cure}, or {_BY_URL}") from None
                 # Who may see the stack's queues and no others is denied what does not exist.
@@ -65,6 +75,12 @@ class KnownTargets:
                         "queue", name, f"{missing}, or {lacks}; {cure}, grant it, or {_BY_URL}"
                     ) from error
                 raise
+
+
+def _named(kind: str, name: str, known: tuple[str, ...] | None) -> None:
+    if known is not None and name not in known:
+        said = ", ".join(known) or "none"
+        raise NotFoundError(kind, name, f"the app of the stack has: {said}; declare it there and deploy")
 
 
 def client_of(
@@ -78,12 +94,12 @@ def client_of(
 ) -> Client:
     """app: lets it check task names. batches: the store of a stack that has them. around: what they are started
     with. known: what the stack can fire; unless given, batches if there is a store of them."""
-    check = known or KnownTargets(parts.sqs, parts.settings.queue_prefix, batches=batches is not None)
+    check = known or KnownTargets(parts.sqs, parts.settings, batches=batches is not None)
     schedules, runs = parts.handing(check)
     return Client(
         schedules,
         runs,
-        SqsQueues(parts.sqs, parts.settings.queue_prefix, parts.near, parts.clock),
+        SqsQueues(parts.sqs, parts.settings, parts.near, parts.clock),
         batches or cast(BatchStore, _NoBatches()),
         parts.clock,
         RandomIds(),

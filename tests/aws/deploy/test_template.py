@@ -9,6 +9,7 @@ from tests.aws.deploy.named_targets import app
 from tests.aws.deploy.planning import plan_of, template_of
 
 import rota
+from rota.app import App
 from rota.aws.batch.messages import EndedMessage, decode_batch_message
 from rota.aws.dynamo.schema import TABLE
 from rota.aws.settings import StackSettings
@@ -183,13 +184,30 @@ def test_alarms_watch_what_can_go_wrong_and_tell_a_topic_if_there_is_one() -> No
 def test_functions_are_told_what_they_read() -> None:
     for function in functions_of(plan_of(app)):
         said = LAMBDAS[function.role]["Environment"]["Variables"]
-        found = StackSettings.from_env({name: "150" if "HORIZON" in name else "60" for name in said})
+        numbers = {name: "150" if "HORIZON" in name else "60" for name in said}
+        found = StackSettings.from_env(
+            numbers | {name: said[name] for name in ("ROTA_TASKS", "ROTA_BATCHES") if name in said}
+        )
         assert found.app == ("60" if function.user_code else "")
 
 
 def test_clients_are_told_what_they_read() -> None:
-    found = StackSettings.from_outputs("shop", dict.fromkeys(TEMPLATE["Outputs"], "x") | NUMBERS)
+    names = {name: it["Value"] for name, it in TEMPLATE["Outputs"].items() if name.endswith("Names")}
+    found = StackSettings.from_outputs("shop", dict.fromkeys(TEMPLATE["Outputs"], "x") | NUMBERS | names)
     assert (found.queue_prefix, found.horizon, found.retention_days) == ("x", 150, 30)
+    assert (found.queues, found.tasks) == (("batch-events", "data", "map-failures", "orders"), ("tidy",))
+    assert found.batches == ("all", "mapped", "more", "piped", "rows")
+
+
+def test_very_many_names_are_not_told() -> None:
+    many = App("many")
+    for number in range(200):
+        many.task(name=f"task-{number}")(lambda: None)
+    template = template_of(many)
+    assert "TaskNames" not in template["Outputs"]
+    assert template["Outputs"]["BatchNames"]["Value"] == "[]"
+    told = template["Resources"]["AdHoc"]["Properties"]["Environment"]["Variables"]
+    assert "ROTA_TASKS" not in told
 
 
 @pytest.mark.parametrize("minutes", TEMPLATE["Mappings"]["Period"])

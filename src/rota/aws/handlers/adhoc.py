@@ -27,7 +27,7 @@ def adhoc() -> AdHoc:
     built = parts()
     payloads = Payloads(client("s3"), built.settings.bucket) if built.settings.large_payloads else None
     has_batches = BatchSettings.from_env(os.environ) is not None
-    known = KnownTargets(built.sqs, built.settings.queue_prefix, batches=has_batches)
+    known = KnownTargets(built.sqs, built.settings, batches=has_batches)
     made = client_of(built, actor="ad-hoc", known=known)
     return AdHoc(made, f"sqs:{built.settings.queue_prefix}data", payloads, known)
 

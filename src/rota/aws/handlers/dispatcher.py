@@ -39,7 +39,7 @@ def _http(run: Run) -> bytes | None:
 def dispatcher() -> Dispatcher:
     """The dispatcher of this function's stack."""
     built, aws = parts(), aws_calls(Clients())
-    queues = SqsQueues(built.sqs, built.settings.queue_prefix, built.near, built.clock)
+    queues = SqsQueues(built.sqs, built.settings, built.near, built.clock)
     calls: dict[type, TargetCall] = {**aws, HttpTarget: _http, QueueTarget: queue_call(queues, built.clock)}
 
     def inquire(run: Run) -> Result | None:

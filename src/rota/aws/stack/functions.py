@@ -11,7 +11,7 @@ from rota.aws.stack.map import map_environment, map_functions
 from rota.aws.stack.parameters import looked_up, only_if
 from rota.aws.stack.permission import arn
 from rota.aws.stack.pipe import pipe_environment, pipe_functions
-from rota.aws.stack.plan import StackPlan
+from rota.aws.stack.plan import StackPlan, listed
 from rota.aws.stack.statements import check_length, statements
 from rota.aws.stack.suppress import on_purpose
 
@@ -202,8 +202,10 @@ def _environment(function: Function, plan: StackPlan) -> Json:
     if function in batch_functions(plan) + map_functions(plan) + pipe_functions(plan) or function.user_code:
         found |= batch_environment(plan) | pipe_environment(plan, function.role)
     elif function.role == "AdHoc":
-        # It refuses batches as targets where nobody could start them.
+        # It refuses what the stack could not fire.
         found |= batch_environment(plan)
+        told = {"ROTA_TASKS": listed(plan.tasks), "ROTA_BATCHES": listed(plan.batches)}
+        found |= {variable: names for variable, names in told.items() if names is not None}
     found |= map_environment(plan, function.role)
     return found
 

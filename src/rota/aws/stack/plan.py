@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -21,14 +22,16 @@ DATA = "data"
 """The queue that ad-hoc schedules fire into unless they name another target."""
 MAP_FAILURES = "map-failures"
 """The queue that is told of map runs that failed."""
+_LONGEST_NAMES = 1000
+"""Bytes of a list of names in an output, or in an environment, of which Lambda takes 4 KB in all."""
 T = TypeVar("T", bound=AnyTarget)
 _QUEUE = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_QUEUE}}}")
 
 
 class StackPlan(msgspec.Struct, frozen=True, kw_only=True):
     """app: its name. module: what the worker loads, "module" or "module:ATTRIBUTE". queues: names of embedded queues,
-    `data` among them. functions, sqs, machines, buses: the ARNs that schedules and notifications fire at;
-    `${AWS::Region}` and its like stand for what a target leaves open. batches: their names. sources, sinks:
+    `data` among them. tasks: their names. functions, sqs, machines, buses: the ARNs that schedules and notifications
+    fire at; `${AWS::Region}` and its like stand for what a target leaves open. batches: their names. sources, sinks:
     `bucket/key` in S3 that they read and write, with `*` for what is open. pipelines, maps: those of the batches that
     are one. engine_code, worker_code: folder or archive of each bundle."""
 
@@ -39,6 +42,7 @@ class StackPlan(msgspec.Struct, frozen=True, kw_only=True):
     engine_code: str
     worker_code: str
     queues: tuple[str, ...] = (DATA,)
+    tasks: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
     sqs: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
@@ -70,6 +74,7 @@ def plan_stack(
         engine_code=engine_code,
         worker_code=worker_code,
         queues=tuple(sorted(names)),
+        tasks=tuple(sorted(app.tasks)),
         functions=_sorted(function_arn(it.function) for it in _of(targets, LambdaTarget)),
         sqs=_sorted(queue_arn(it.queue) for it in _of(targets, SqsTarget)),
         machines=_sorted(machine_arn(it.machine) for it in _of(targets, StepFunctionsTarget)),
@@ -81,6 +86,12 @@ def plan_stack(
         sinks=sinks_of(app),
         sink_tables=tables_of(app),
     )
+
+
+def listed(names: Sequence[str]) -> str | None:
+    """Names as text for an output or an environment; None if they are too many to be told."""
+    text = json.dumps(names, separators=(",", ":"))
+    return text if len(text) <= _LONGEST_NAMES else None
 
 
 def check_queue_name(name: str) -> None:

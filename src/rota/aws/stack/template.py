@@ -16,7 +16,7 @@ from rota.aws.stack.functions import functions, queue_prefix
 from rota.aws.stack.map import map_outputs, map_resources
 from rota.aws.stack.parameters import conditions, declared_parameters, looked_up, mappings
 from rota.aws.stack.pipe import SCHEDULED, pipe_outputs, pipe_resources
-from rota.aws.stack.plan import DATA, StackPlan
+from rota.aws.stack.plan import DATA, StackPlan, listed
 from rota.aws.stack.statements import check_length, queue_resource, statements
 from rota.aws.stack.storage import storage
 
@@ -107,5 +107,11 @@ def _outputs(plan: StackPlan) -> Json:
         "AdHocUrl": ("Its URL, for requests signed with IAM", {"Fn::GetAtt": ["AdHocUrl", "FunctionUrl"]}),
         "ClientPolicyArn": ("Attach it to whoever uses rota's client on this stack", {"Ref": "ClientPolicy"}),
     }
+    named = {
+        "QueueNames": ("The app's queues", listed(plan.queues)),
+        "TaskNames": ("The app's tasks", listed(plan.tasks)),
+        "BatchNames": ("The app's batches", listed(plan.batches)),
+    }
+    values |= {name: (about, names) for name, (about, names) in named.items() if names is not None}
     values |= batch_outputs(plan) | pipe_outputs(plan) | map_outputs(plan)
     return {name: {"Description": about, "Value": value} for name, (about, value) in values.items()}
