@@ -28,6 +28,7 @@ from rota.core.errors import (
     StoreReadOnlyError,
     StoreVersionError,
     TargetError,
+    WrongNumberError,
 )
 from rota.core.retry import Retry
 from rota.core.run import DeadLetter, RunRecord
@@ -117,6 +118,7 @@ __all__ = [
     "TaskTarget",
     "TickRow",
     "UpdatePlan",
+    "WrongNumberError",
     "connect",
     "current_run",
     "define_schedule",

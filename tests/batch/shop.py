@@ -136,6 +136,17 @@ def totals(items: list[dict[str, Any]]) -> list[Any]:
     return [ValueError("fourteen") if item["id"] == 14 else item["id"] for item in items]
 
 
+@app.task(batch=True, retry=Retry(attempts=2, initial=0.001))
+def forgetful(items: list[dict[str, Any]]) -> Any:
+    """Forgets 13."""
+    return [item["id"] for item in items if item["id"] != 13]
+
+
+@app.task(batch=True)
+def silent(items: list[dict[str, Any]]) -> Any:
+    """Returns nothing."""
+
+
 @app.task(retry=Retry(attempts=2, initial=0.001))
 async def fetch(item: dict[str, Any]) -> int:
     await asyncio.sleep(0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from tests.batch import shop
@@ -118,6 +119,26 @@ def test_a_vectorised_task_loses_only_the_items_at_fault(place: Place) -> None:
     with place.client() as client:
         messages = [it.failure.message for it in client.batches.dead_letters(run.id)]
     assert messages == ["thirteen", "fourteen"]
+
+
+@pytest.mark.parametrize(
+    ("task", "chunks", "message"),
+    [
+        (shop.forgetful, 20, "the task was given 20 items and returned 19 results"),
+        (shop.silent, 14, "the task was given 14 items and returned no list, but NoneType"),
+    ],
+)
+def test_a_vectorised_task_that_returns_too_few_is_told_of_its_first_call(
+    place: Place, task: Any, chunks: int, message: str
+) -> None:
+    run = place.run(task, place.orders(chunks), chunk_items=chunks, tolerated_failures="100%")
+    dead_ids = [13] if task is shop.forgetful else list(range(chunks))
+    assert run.counts == Counts(chunks, chunks - len(dead_ids), len(dead_ids))
+    with place.client() as client:
+        dead = list(client.batches.dead_letters(run.id))
+    assert [it.item for it in dead] == [{"id": number} for number in dead_ids]
+    assert {str(it.failure) for it in dead} == {f"rota.WrongNumberError: {message}"}
+    assert {it.failure.frame for it in dead} == {""}
 
 
 def test_coroutines_run_side_by_side(place: Place) -> None:

@@ -14,6 +14,7 @@
     │   ├── StoreCorruptError
     │   └── StoreVersionError   a schema newer than this rota
     ├── TargetError             a firing that failed; retried if `transient`
+    ├── WrongNumberError        a task with batch=True that did not return one result for each item
     └── SourceError             a batch source that cannot be read
         └── LastingSourceError  another try cannot help: it is missing, changed, or not what the batch says it is
 
@@ -146,6 +147,11 @@ class TargetError(RotaError):
         self.retry_after = retry_after
         self.types = types
         self.frame = frame
+
+
+class WrongNumberError(RotaError, ValueError):
+    """A task with `batch=True` returned more or fewer results than it was given items, or no list. The message has the
+    numbers of its first call, though the items at fault are then found by calling it with fewer."""
 
 
 class SourceError(RotaError):

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rota.core.batch import Skip
+from rota.core.errors import WrongNumberError
 from rota.core.outcome import Failure, failure_of, innermost_frame
 from rota.core.retry import Retry
 from rota.core.task import Task
@@ -67,7 +68,9 @@ def described(error: BaseException) -> tuple[Failure, str]:
     """A failure and the field at fault, if the item itself was."""
     if isinstance(error, InvalidItemError):
         return Failure(("rota.InvalidItem", "ValueError"), str(error), "", transient=False), error.field
-    return failure_of(error, innermost_frame(error)), ""
+    # It is raised here, and no line of the user's is known that returned too little.
+    frame = "" if isinstance(error, WrongNumberError) else innermost_frame(error)
+    return failure_of(error, frame), ""
 
 
 class Calls:
@@ -94,6 +97,7 @@ class Calls:
         self._coroutines = _coroutines(async_limit, task.timeout) if task.is_async else None
         self._deadline = None if task.timeout is None else Deadline(task.timeout)
         self._pacer = _Pacer()
+        self._miscounted: WrongNumberError | None = None
         self.whole_chunks: bool = task.batch
 
     def attempt(
@@ -104,6 +108,7 @@ class Calls:
         results: list[object] = []
         failed: _Failed = []
         skipped = 0
+        self._miscounted = None
         for at, error in self._first(values, results, pace):
             if isinstance(error, Skip):
                 skipped += 1
@@ -188,8 +193,11 @@ class Calls:
             try:
                 answers = vector(some)
             except (Exception, SystemExit) as error:  # noqa: BLE001 see above
+                if isinstance(error, WrongNumberError) and self._miscounted is None:
+                    self._miscounted = error
                 if len(some) == 1:
-                    yield where[0], error
+                    # What the user knows is the list that the task was given first, not the halves made of it here.
+                    yield where[0], (self._miscounted or error) if isinstance(error, WrongNumberError) else error
                 else:
                     # Which items are to blame is found by halving; what succeeds meanwhile is not attempted again.
                     middle = len(some) // 2
@@ -208,9 +216,15 @@ class Calls:
             answers = vector(items)
             if self._coroutines is not None:
                 answers = self._coroutines.run(answers)
-            found = list(answers)
+            try:
+                several = iter(answers)
+            except TypeError:
+                raise WrongNumberError(
+                    f"the task was given {len(items):,} items and returned no list, but {type(answers).__name__}"
+                ) from None
+            found = list(several)
             if len(found) != len(items):
-                raise _WrongNumberError(f"the task was given {len(items)} items and returned {len(found)} results")
+                raise WrongNumberError(f"the task was given {len(items):,} items and returned {len(found):,} results")
             return found
 
         return call if self._deadline is None else self._deadline.limited(call)
@@ -286,10 +300,6 @@ class _Retried:
         self.later: list[Dead] = []
         self.skipped = 0
         self.retries = 0
-
-
-class _WrongNumberError(ValueError):
-    """A vectorised task must answer item by item."""
 
 
 def _validated(call: Call, validate: Call) -> Call:
