@@ -221,12 +221,15 @@ class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
 
 def absolute(options: dict[str, Any], cwd: str) -> dict[str, Any]:
     """Connector options whose path does not depend on the process that opens it. cwd: a directory, or a place such as
-    `s3://bucket/prefix`."""
+    `s3://bucket/results`, whose last name a path may repeat and need not: `results/` is that place itself."""
     path = options.get("path")
     if not isinstance(path, str) or "://" in path:
         return options
     if "://" in cwd:
-        return options if path.startswith("/") else {**options, "path": f"{cwd}/{path.removeprefix('./')}"}
+        if path.startswith("/"):
+            return options
+        within = path.removeprefix("./").removeprefix(cwd.rpartition("/")[2] + "/")
+        return {**options, "path": f"{cwd}/{within}"}
     slash = "/" if path.endswith("/") else ""
     return {**options, "path": posixpath.normpath(posixpath.join(cwd, path)).rstrip("/") + slash}
 

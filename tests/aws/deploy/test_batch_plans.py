@@ -49,3 +49,15 @@ def test_a_plan_and_a_sample_say_the_topology_and_leave_out_what_cannot_be(comma
             client.batches.prepare("double", topology="map")
         assert client.batches.prepare("double", topology="auto").spec.topology == "queue"
         assert client.batches.list() == []
+
+        def place(sink: str) -> str:
+            return str(client.batches.prepare("double", sink=sink).spec.sink["path"]).partition("/batches/{run}/")[2]
+
+        sinks = ("results/", "./results/", "results/out/", "out/", "results.jsonl")
+        assert [place(it) for it in sinks] == [
+            "results/",
+            "results/",
+            "results/out/",
+            "results/out/",
+            "results/results.jsonl",
+        ]
