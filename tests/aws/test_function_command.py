@@ -78,7 +78,7 @@ def test_a_directory(rota: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "exit_code", "said"),
     [
-        ("create greet", 2, "--file: None is not allowed; a Python file, or a directory with --directory"),
+        ("create greet", 2, "--file: None is not allowed; give --file or --directory"),
         ("create greet --file absent.py", 1, "no file 'absent.py'"),
         ("create greet --directory absent", 1, "no directory 'absent'"),
         ("create greet --file greet.py --directory .", 2, "only one of --file and --directory"),

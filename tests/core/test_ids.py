@@ -66,7 +66,7 @@ class TestMoments:
         ("value", "allowed"),
         [
             (datetime.fromisoformat("2026-01-01"), "an aware datetime: add a tzinfo"),
-            ("2026-01-01T00:00:00", "an aware datetime"),
+            ("2026-01-01T00:00:00", "an ISO 8601 time with an offset or Z"),
             ("tomorrow", "an ISO 8601 time with an offset"),
             (1_767_225_600_000, "this looks like milliseconds, divide by 1000"),
             (1e15, "epoch seconds between"),

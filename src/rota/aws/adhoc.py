@@ -1,11 +1,11 @@
 """Ad-hoc schedules: `{"timestamp": 1564378340, "data": "..."}`, and the data is on the target queue at that time.
 
-    {"timestamp": ..., "data": ..., "target": ..., "id": ..., "precise": ...}      one; only the first two are needed
+    {"timestamp": ..., "data": ..., "target": ..., "id": ..., "precise": ...}      one; only the first is needed
     {"schedules": [{...}, ...]}                                        many, all or none, if no `id` is given
     {"cancel": ID}                                                     before it fires
     {"update": {"id": ID, "timestamp": ..., "data": ...}}              likewise; what is not given stays
 
-timestamp: epoch seconds, or ISO text with an offset; what is past fires at once. data: any JSON. target: as everywhere,
+timestamp: epoch seconds, or ISO text with an offset; what is past fires at once. data: any JSON, null if it is left out. target: as everywhere,
 by default the stack's queue `data`, whose messages hold a text as it is and anything else as JSON. `batch:NAME` starts
 a batch, whose generator gets the data, in a stack that has batches.
 

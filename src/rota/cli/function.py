@@ -79,7 +79,7 @@ def create(
     """Bundle a file or a directory, and make the function, or bring the one of that name up to date."""
     source = _source(file, directory)
     if source is None:
-        raise InvalidError("--file", None, "a Python file, or a directory with --directory")
+        raise InvalidError("--file", None, "give --file or --directory")
     options = _options(handler, runtime, architecture, memory, timeout, env, role, description)
     _report(wiring.functions(region, endpoint_url).create(name, source, options, requirements=requirements), json)
 

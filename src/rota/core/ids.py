@@ -83,6 +83,8 @@ def when_ms(field: str, value: object) -> int:
             ) from None
     if isinstance(value, datetime):
         if value.tzinfo is None or value.utcoffset() is None:
+            if isinstance(given, str):
+                raise InvalidError(field, given, "an ISO 8601 time with an offset or Z, such as 2026-11-21T02:30:00Z")
             raise InvalidError(
                 field, given, "an aware datetime: add a tzinfo, such as datetime.UTC or ZoneInfo('Europe/Berlin')"
             )

@@ -57,11 +57,14 @@ def over_http(
 
 def _body(event: dict[str, Any]) -> object:
     text = event.get("body") or ""
+    raw: bytes = text.encode(errors="replace")
     try:
-        raw = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
+        if event.get("isBase64Encoded"):
+            raw = base64.b64decode(text, validate=True)
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, binascii.Error, UnicodeError, RecursionError) as error:
-        raise InvalidError("body", text[:200], f"a JSON object ({error})") from None
+        said = raw[:200].decode(errors="replace")
+        raise InvalidError("body", said, f"a JSON object ({error})") from None
 
 
 def _response(status: int, body: dict[str, Any], **headers: str) -> dict[str, Any]:
