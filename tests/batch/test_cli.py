@@ -138,6 +138,16 @@ def test_a_failed_batch_run_is_exit_code_1(shell: Shell) -> None:
     assert shell.json("watch", shell.json("list")[0]["id"], code=1)["state"] == "failed"
 
 
+def test_what_is_shown_says_how_it_is_carried_out(shell: Shell) -> None:
+    said = shell.rota("start", "orders", "--app", "shop.py", "--rate-limit", "5000", "--chunk-items", "50")
+    found = {name: " ".join(rest) for name, *rest in (line.split() for line in said.splitlines())}
+    assert (found["chunk"], found["rate"]) == ("size 50 items", "limit 5000 items/s")
+    assert "workers" in found
+    shown = shell.json("show", shell.json("list")[0]["id"])
+    assert (shown["chunk_items"], shown["chunk_bytes"], shown["rate_limit"], shown["timeout"]) == (50, None, 5000, None)
+    assert not {"topology", "max_cost"} & shown.keys(), "they mean something on AWS alone"
+
+
 def test_looking_before_leaping_stores_nothing(shell: Shell) -> None:
     plan = shell.json("start", "orders", "--app", "shop.py", "--dry-run")["plan"]
     assert (plan["chunks"], plan["items"], plan["complete"]) == (10, 200, True)

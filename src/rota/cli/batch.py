@@ -18,7 +18,7 @@ from rota import wiring
 from rota.app import App
 from rota.cli.batch_ahead import look_ahead, print_plan, print_sample, settle_topology
 from rota.cli.batch_hosting import Follower, Place, carry_out, end_cancelled
-from rota.cli.batch_shapes import amount, batch_shape, dead_shape, group_shape, items_of, size
+from rota.cli.batch_shapes import amount, batch_shape, dead_shape, group_shape, items_of, shape_fields, size
 from rota.cli.definition import given
 from rota.cli.options import Json, Limit, Url, json_value
 from rota.cli.output import note, print_fields, print_json, print_table, say
@@ -149,6 +149,7 @@ def _print_run(run: BatchRun, json: bool) -> None:
         ("chunks", f"{amount(run.done)} of {'?' if run.sealed is None else amount(run.sealed)}"),
         ("results", f"{amount(run.results)}, {size(run.result_bytes)}"),
         ("sink", str(run.spec.sink.get("path", run.spec.sink.get("table", "")).replace("{run}", run.id))),
+        *shape_fields(run),
         ("manifest", f"{run.manifest}, version {run.version}" if run.manifest else ""),
         ("root", run.root),
     ]

@@ -13,7 +13,7 @@ from rota import wiring
 from rota.app import App
 from rota.aws.batch_cost import Dollars, costs
 from rota.cli.batch_dollars import dollars_fields, dollars_shape, planned_dollars
-from rota.cli.batch_shapes import amount, batch_shape, estimate_fields, size
+from rota.cli.batch_shapes import amount, batch_shape, estimate_fields, lanes, size
 from rota.cli.output import note, print_fields, print_json
 from rota.core.batch import BatchRun
 from rota.core.errors import InvalidError
@@ -57,7 +57,7 @@ def print_plan(run: BatchRun, app: App, choice: Choice | None, *, json: bool) ->
             ("size", f"{size(plan.size)} in {plan.origins} {'origin' if plan.origins == 1 else 'origins'}"),
             ("items", "known when all is read" if plan.items is None else amount(plan.items)),
             ("chunks", amount(plan.chunks) + more),
-            ("workers", str(run.spec.concurrency)),
+            (lanes(run), str(run.spec.concurrency)),
             ("tolerated", str(run.spec.tolerated)),
             ("sink", str(run.spec.sink.get("path", run.spec.sink.get("table", "")))),
             *_choice_field(choice),

@@ -47,11 +47,41 @@ def batch_shape(run: BatchRun) -> Shape:
         "task": run.spec.task,
         "source": spec["source"],
         "sink": spec["sink"],
+        **({"topology": run.spec.topology, "max_cost": run.spec.max_cost} if is_far(run) else {}),
+        "chunk_items": run.spec.size.items,
+        "chunk_bytes": run.spec.size.bytes,
         "concurrency": run.spec.concurrency,
+        "rate_limit": run.spec.rate_limit,
+        "timeout": run.spec.timeout,
         "worker_memory": run.spec.worker_memory,
         "tolerated_failures": str(run.spec.tolerated),
         "notify": [str(target) for target in run.spec.notify],
     }
+
+
+def is_far(run: BatchRun) -> bool:
+    """Whether it is carried out on AWS."""
+    return "://" in run.directory
+
+
+def shape_fields(run: BatchRun) -> list[tuple[str, str]]:
+    """How it is carried out, a line for each thing that is said of that; "" for what is not."""
+    spec, far = run.spec, is_far(run)
+    chunk = [f"{amount(spec.size.items)} items"] if spec.size.items else []
+    chunk += [f"{amount(spec.size.bytes)} bytes"] if spec.size.bytes else []
+    return [
+        ("topology", spec.topology if far else ""),
+        ("chunk size", " or ".join(chunk)),
+        (lanes(run), amount(spec.concurrency)),
+        ("rate limit", f"{spec.rate_limit:g} items/s" if spec.rate_limit else ""),
+        ("timeout", f"{spec.timeout:g} s" if spec.timeout else ""),
+        ("max cost", f"${spec.max_cost:g}" if far and spec.max_cost is not None else ""),
+    ]
+
+
+def lanes(run: BatchRun) -> str:
+    """What its concurrency is a number of."""
+    return "chunks at once" if is_far(run) else "workers"
 
 
 def group_shape(group: FailureGroup) -> Shape:

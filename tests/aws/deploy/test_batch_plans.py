@@ -42,6 +42,14 @@ def test_a_plan_and_a_sample_say_the_topology_and_leave_out_what_cannot_be(comma
     sample = command.json(*START, "--topology", "auto", "--sample", "5")
     assert (sample["topology"]["way"], list(sample["dollars"])) == ("queue", ["queue"])
 
+    assert "chunks at once" in text
+    shape = plan["run"]
+    assert (shape["topology"], shape["max_cost"], shape["chunk_items"], shape["rate_limit"]) == (
+        "queue",
+        None,
+        500,
+        None,
+    )
     for ahead in ("--dry-run", "--sample=5"):
         assert NO_MACHINE in command.refused([*START, "--topology", "map", ahead])
     with rota.connect("aws://factory", app) as client:
