@@ -53,7 +53,9 @@ def start(
     payload: Annotated[str | None, typer.Option("--payload", metavar="JSON", help="For a generator.")] = None,
     chunk_items: Annotated[int | None, typer.Option("--chunk-items", metavar="N")] = None,
     chunk_bytes: Annotated[int | None, typer.Option("--chunk-bytes", metavar="N")] = None,
-    concurrency: Annotated[int | None, typer.Option("--concurrency", metavar="N", help="Worker processes.")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", metavar="N", help="Worker processes; on AWS, chunks at once.")
+    ] = None,
     tolerated: Annotated[
         str | None, typer.Option("--tolerated-failures", metavar="N|P%", help="Failed items: a count or percentage.")
     ] = None,
@@ -69,7 +71,8 @@ def start(
         float | None, typer.Option("--max-cost", metavar="DOLLARS", help="On AWS: pause when this much is spent.")
     ] = None,
     sample: Annotated[
-        int | None, typer.Option("--sample", metavar="N", help="Attempt N items, keep nothing, predict the whole.")
+        int | None,
+        typer.Option("--sample", metavar="N", help="Attempt about N items, keep nothing, predict the whole."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; run and store nothing.")] = False,
     detach: Detach = False,
