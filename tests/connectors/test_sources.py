@@ -139,10 +139,31 @@ def test_a_quote_that_is_never_closed_costs_one_record_and_not_the_file(tmp_path
     path = write(tmp_path / "x.csv", f'a,b\n0,"open\n{rows}')
     for cuts in ("guess", "scan"):
         values = drive(Csv(path, max_item_bytes=4000, cuts=cuts), ChunkSize(bytes=2000)).values()
-        assert [broken.error.split(";")[0] for broken in broken_of(values)] == [
-            "a record longer than max_item_bytes (4000) begins here"
+        assert [broken.error for broken in broken_of(values)] == [
+            "a record of 19898 bytes is longer than max_item_bytes (4000); is a quote not closed?"
         ]
         assert values[1:] == [{"a": str(i), "b": "b"} for i in range(3000)]
+
+
+def test_a_quote_that_stays_open_for_longer_than_is_looked_at(tmp_path: Path) -> None:
+    rows = b"1,2345678901234567890123456789\n" * 40_000
+    path = write(tmp_path / "x.csv", b'a,b\n0,"open\n' + rows)
+    values = drive(Csv(path, max_item_bytes=4000), ChunkSize(bytes=1 << 20)).values()
+    assert [broken.error for broken in broken_of(values)] == [
+        "a record of more than 262144 bytes is longer than max_item_bytes (4000); is a quote not closed?"
+    ]
+    assert len(values) == 40_001
+
+
+@pytest.mark.parametrize("field", ["x" * 300_000, f'"{"x" * 299_998}"', f'x"{"x" * 299_998}'])
+def test_a_long_record_without_an_open_quote_says_its_size_alone(tmp_path: Path, field: str) -> None:
+    path = write(tmp_path / "x.csv", f"a,b\n1,{field}\n2,3\n".encode())
+    for quote in ('"', None):
+        values = drive(Csv(path, quote=quote, max_item_bytes=4000), ChunkSize(bytes=2000)).values()
+        assert [broken.error for broken in broken_of(values)] == [
+            "a record of 300003 bytes is longer than max_item_bytes (4000)"
+        ]
+        assert values[1:] == [{"a": "2", "b": "3"}]
 
 
 def test_named_columns_and_a_header_to_pass_over(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ _READ = BLOCK >> 2
 _GUESS_WINDOW = 1 << 15
 _GUESSES = 64
 _END = "\0end of block"
+_NO_LIMIT = 2**31 - 1
 
 
 class _Reader(Protocol):
@@ -74,7 +75,8 @@ class CsvFormat:
         name = encoding_name(options.encoding)
         self.encoding: str = "utf-8" if name == "utf-8-sig" else name
         self._headers: dict[Origin, _Header] = {}
-        csv.field_size_limit(max(csv.field_size_limit(), 2 * options.max_item_bytes))
+        # What is parsed at once is bounded here; the module's own bound would end it where a quote stays open.
+        csv.field_size_limit(_NO_LIMIT)
 
     def check(self) -> None:
         options = self._options
@@ -237,10 +239,20 @@ class CsvFormat:
                 return self._block(data[: found[2]], at, rows, names, encoding, valid=valid)
             if len(data) > limit:
                 end = line_end(text, at) or at + len(data)
-                error = f"a record longer than max_item_bytes ({limit}) begins here; is a quote not closed?"
+                error = self._too_long(data, end - at, found and found[2], encoding)
                 shown = broken_record(error, data[:BLOCK])
                 return Block(at, end, [Broken(error, shown.raw, end - at)], (0,), lambda: [at])
             reach *= 4
+
+    def _too_long(self, data: bytes, line: int, length: int | None, encoding: str) -> str:
+        """What is wrong with the record that `data` begins with. line: length of its first line. length: its own, if
+        it ends in `data`."""
+        limit = self._options.max_item_bytes
+        goes_on = line < len(data) and not self._parse(data[:line], _decode(data[:line], encoding)[0], encoding)[1]
+        if not goes_on:
+            return f"a record of {line} bytes is longer than max_item_bytes ({limit})"
+        size = f"more than {len(data)}" if length is None else str(length)
+        return f"a record of {size} bytes is longer than max_item_bytes ({limit}); is a quote not closed?"
 
     def _parse(self, data: bytes, text: str, encoding: str) -> tuple[list[list[str]], int]:
         """The records that lie whole in `data`, and how many bytes they fill."""
