@@ -139,10 +139,11 @@ class App:
         and its like. sink: a directory that ends in / (part files), a file name, or rota.Parts(...) and its like;
         `{run}` in it is the batch run's id; None: results are counted and not kept. chunk_items: 1000 unless
         chunk_bytes is given. concurrency: worker processes, by default one a core; on AWS chunks at once, by default
-        10. tolerated_failures: failed items, as a count or a percentage such as "5%". retry: None means the task's own. rate_limit: items a second. timeout:
-        seconds from a batch run's start, or a redrive's, to its end, pauses included. async_limit: coroutines at once
-        in each worker, if the task is async. worker_memory: MB that each worker process may have; an item that needs
-        more is a dead letter. notify: a target, or several, told of completion and failure. topology: what carries it
+        10. tolerated_failures: failed items, as a count or a percentage such as "5%". retry: None means the task's own.
+        rate_limit: items a second. timeout: seconds from a batch run's start, or a redrive's, to its end, pauses
+        included. async_limit: coroutines at once in each worker, if the task is async. worker_memory: MB that each
+        worker process may have; an item that needs more is a dead letter. notify: a target, or several, told of
+        completion and failure. topology: what carries it
         out on AWS: "queue", "map", "pipeline" or "auto". max_cost: dollars on AWS after which a batch run pauses.
         Raises InvalidError, ExistsError."""
         if check_name(name) in self.batches:
