@@ -26,7 +26,7 @@ def encode_payload(value: object, field: str = "payload") -> bytes:
         return NULL
     try:
         text = _encoder.encode(value)
-        stranger = None if _decoder.decode(text) == value else _stranger(value)
+        stranger = None if _decoder.decode(text) == value else stranger_to_json(value)
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise InvalidError(field, value, f"{_ALLOWED} ({error})") from None
     if stranger is not None:
@@ -40,18 +40,19 @@ def encode_payload(value: object, field: str = "payload") -> bytes:
     return text
 
 
-def _stranger(value: object, place: str = "") -> str | None:
+def stranger_to_json(value: object, place: str = "") -> str | None:
     """The first part of `value` that JSON would change, in words; None if it is only tuples."""
     match value:
         case dict():
             for key, one in value.items():
                 if not isinstance(key, str):
                     return f"the key {key!r:.40} is not text{_at(place)}"
-                if found := _stranger(one, f"{place}[{key!r:.40}]"):
+                if found := stranger_to_json(one, f"{place}[{key!r:.40}]"):
                     return found
             return None
         case list() | tuple():
-            return next((found for n, one in enumerate(value) if (found := _stranger(one, f"{place}[{n}]"))), None)
+            parts = (stranger_to_json(one, f"{place}[{n}]") for n, one in enumerate(value))
+            return next((found for found in parts if found), None)
         case float():
             return None if math.isfinite(value) else f"{value} is not a number in JSON{_at(place)}"
         case None | str() | int():
