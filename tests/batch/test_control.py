@@ -249,6 +249,14 @@ def test_a_redrive_reruns_one_group_and_adds_a_version(place: Place) -> None:
             client.batches.redrive(run.id, [7])
 
 
+def test_a_redrive_that_helps_nothing_leaves_nothing_among_the_results(place: Place) -> None:
+    items = [{"id": n, "place": str(place.root)} for n in range(1, 60)]
+    run = place.run(shop.mendable, place.lines(items), tolerated_failures="50%")
+    again = redriven(place, run, None)
+    assert (again.state, again.counts, again.version) == ("succeeded", run.counts, 2)
+    assert place.verify(again) == []
+
+
 def test_a_redrive_that_changes_the_outcome_tells_again(place: Place) -> None:
     items = [{"id": n, "place": str(place.root)} for n in range(1, 10)]
     run = place.run(shop.mendable, place.lines(items), notify=["queue:told"])

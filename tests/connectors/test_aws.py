@@ -128,6 +128,7 @@ def test_part_objects(s3: Any, kind: str) -> None:
     sink.prepare("r1")
     parts = [sink.write(chunk(n), [VALUES[n * 10 : n * 10 + 10]]) for n in (0, 1, 1)]
     assert parts[1] == parts[2]
+    assert sink.write(chunk(1), [], revision=1).items == 0
     assert sink.finish(parts).location == "s3://bucket/out/"
     keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket="bucket", Prefix="out/part-")["Contents"]]
     assert keys == [f"out/part-00000000{n}.{kind}" for n in (0, 1)]

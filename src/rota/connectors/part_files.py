@@ -89,7 +89,7 @@ class PartDirectory:
         check_vacant(str(self.directory), owner, run_id)
 
     def write(self, chunk: Chunk, results: Iterable[Sequence[object]], revision: int) -> Part:
-        """Writes the part of the chunk."""
+        """Writes the part of the chunk. A redrive without results leaves none, since the manifest does not name it."""
         name = part_name(chunk.number, revision, self._kind)
         counted = Counter(results)
         digest, size = hashlib.sha256(), 0
@@ -98,6 +98,8 @@ class PartDirectory:
                 out.write(data)
                 digest.update(data)
                 size += len(data)
+        if revision and not counted.items:
+            (self.directory / name).unlink()
         return Part(name, counted.items, size, digest.hexdigest())
 
     def sync(self, parts: Iterable[Part]) -> None:

@@ -99,6 +99,8 @@ class S3PartsSink:
                 size += len(data)
             body.seek(0)
             key, sha256 = self._prefix + name, digest.hexdigest()
+            if revision and not counted.items:
+                return Part(name, 0, size, sha256)
             if not self._bucket.create(key, body) and self._bucket.sha256(key) != sha256:
                 name = f"{name.removesuffix(self._options.format)}{_RIVAL}{sha256[:16]}.{self._options.format}"
                 body.seek(0)

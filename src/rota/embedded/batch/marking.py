@@ -117,7 +117,7 @@ class Marking:
     def _store_group(self, group: _Group) -> BatchRun:
         marks = [mark for mark, _ in group.marks]
         if marks:
-            self._sink.sync([part for _, part in group.marks if part is not None])
+            self._sink.sync([part for mark, part in group.marks if part in mark.parts])
             dead = [mark for mark in marks if mark.failures or mark.revision]
             names = [self._places.dead_path(mark.chunk.number, mark.revision).name for mark in dead]
             sync_files(self._places.dead, names)
