@@ -80,12 +80,14 @@ def test_queues_of_the_functions_are_none_of_the_apps(site: Site) -> None:
     site.sqs.send_message(QueueUrl=site.outputs["QueuePrefix"] + "2-orders", MessageBody="of another stack")
     site.client.queues.send("orders", 1)
     assert set(site.client.queues.sizes()) <= {"data", "orders"}
-    assert site.client.queues.receive("orders")
+    [message] = site.client.queues.receive("orders")
+    assert site.client.queues.ack([message.receipt]) == [True]
     for name in (own, "2-orders"):
         with pytest.raises(NotFoundError, match="the stack has none of this name"):
             site.client.queues.receive(name)
         with pytest.raises(NotFoundError, match="the stack has none of this name"):
             site.client.at(4e9, f"queue:{name}")
+    site.sqs.delete_queue(QueueUrl=site.outputs["QueuePrefix"] + "2-orders")
 
 
 def test_a_missing_permission_is_named(site: Site) -> None:
