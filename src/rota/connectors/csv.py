@@ -250,9 +250,9 @@ class CsvFormat:
         limit = self._options.max_item_bytes
         goes_on = line < len(data) and not self._parse(data[:line], _decode(data[:line], encoding)[0], encoding)[1]
         if not goes_on:
-            return f"a record of {line} bytes is longer than max_item_bytes ({limit})"
+            return f"longer than max_item_bytes ({limit}): a record of {line} bytes"
         size = f"more than {len(data)}" if length is None else str(length)
-        return f"a record of {size} bytes is longer than max_item_bytes ({limit}); is a quote not closed?"
+        return f"longer than max_item_bytes ({limit}): a record of {size} bytes; is a quote not closed?"
 
     def _parse(self, data: bytes, text: str, encoding: str) -> tuple[list[list[str]], int]:
         """The records that lie whole in `data`, and how many bytes they fill."""

@@ -203,7 +203,7 @@ class JsonArrayFormat:
         for at, end in _elements(inside):
             element = inside[at:end]
             if len(element) > self._longest:
-                error = f"an element of {len(element)} bytes is longer than max_item_bytes ({self._longest})"
+                error = f"longer than max_item_bytes ({self._longest}): an element of {len(element)} bytes"
                 value: object = broken_record(error, element)
             else:
                 value = decode_item(element)

@@ -107,7 +107,7 @@ class JsonLinesFormat:
         end = line_end(text, at) or limit
         if end - at > self._longest:
             shown = broken_record("", text.read(at, at + _PROBE))
-            error = f"a line of {end - at} bytes is longer than max_item_bytes ({self._longest})"
+            error = f"longer than max_item_bytes ({self._longest}): a line of {end - at} bytes"
             return Block(at, end, [Broken(error, shown.raw, end - at)], (0,), lambda: [at])
         return decode_lines(text.read(at, end), at)
 

@@ -218,7 +218,7 @@ class _ChunkJob:
         for at in piece.broken:
             value = piece.values[at]
             assert isinstance(value, Broken)
-            kind = value.error.partition(":")[0]
+            kind = value.error.partition(":")[0]  # what comes behind it differs from record to record
             failure = Failure((BROKEN_ITEM,), value.error, "", transient=False)
             item = self._dead_item(piece, positions, at, failure, 1, kind if len(kind) < 60 else "")
             found.append(msgspec.structs.replace(item, item=value.raw, broken=True))
