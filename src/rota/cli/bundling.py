@@ -9,6 +9,7 @@ import typer
 
 from rota import wiring
 from rota.aws.platform import Platform, own_python
+from rota.aws.stack.plan import DATA
 from rota.cli.session import load_app
 from rota.core.errors import InvalidError
 
@@ -42,7 +43,7 @@ def _platform(arch: str, python: str | None) -> Platform:
     return Platform(arch, python or own_python())  # type: ignore[arg-type]  # it checks the name itself
 
 
-def check_stack_name(stack: str, queues: tuple[str, ...]) -> None:
+def check_stack_name(stack: str, queues: tuple[str, ...] = (DATA,)) -> None:
     """InvalidError unless CloudFormation takes the name, and SQS the names of the stack's queues."""
     most = 80 - 1 - max(map(len, queues))
     named = stack.isascii() and stack.replace("-", "").isalnum() and stack[0].isalpha()

@@ -70,6 +70,8 @@ def deploy(
 ) -> None:
     """Make or change the stack of an app, then store the app's schedules in it."""
     parameters = parse_parameters(settings or [])
+    if stack is not None:
+        check_stack_name(stack)
     if not emulator:
         # Bundling takes seconds, and would be for nothing.
         with _environment(region, endpoint_url):
