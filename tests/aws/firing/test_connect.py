@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 from tests.aws.firing import shop
 from tests.aws.firing.functions import Functions
+from tests.aws.firing.world import SETTINGS
 
 from rota.aws.handlers.setting import parts
 from rota.aws.sessions import client as boto_client
-from rota.aws.stack_client import client_of
+from rota.aws.stack_client import KnownTargets, client_of
 from rota.core.errors import InvalidError, NotFoundError, RotaError, StoreError
+from rota.core.run import RunSpec
+from rota.core.target import parse_target
 from rota.testing.emulator import Emulator, Fault
 from rota.wiring import connect
 
@@ -91,3 +95,15 @@ def test_a_denied_message_names_the_permission_and_leaves_nothing(
     aws.faults({})
     assert [run.state for run in client.runs.list()] == ["cancelled"]
     assert functions.deliver("WorkerQueue") == 0
+
+
+def test_tasks_and_batches_are_those_that_the_stack_tells() -> None:
+    settings = replace(SETTINGS, tasks=("note",), batches=("nightly",))
+    check = KnownTargets(None, settings, batches=True)
+    for known in ("task:note", "batch:nightly", "lambda:any"):
+        check(RunSpec(parse_target(known)))
+    for unknown in ("task:nosuch", "batch:nosuch"):
+        with pytest.raises(NotFoundError, match="declare it there and deploy"):
+            check(RunSpec(parse_target(unknown)))
+    # A stack that does not tell finds out when it is due.
+    KnownTargets(None, SETTINGS, batches=True)(RunSpec(parse_target("batch:nosuch")))
