@@ -71,6 +71,8 @@ def test_from_start_to_redrive_without_a_server(shell: Shell) -> None:
     [group] = shell.json("show", run["id"])["failures"]
     assert (group["count"], group["exception"], group["message"]) == (4, "ValueError", "fifty")
     dead = shell.json("show", run["id"], "--group", "1")
+    assert shell.json("show", run["id"], "--group", group["id"]) == dead
+    assert "a group from 1 to 1 is, or the id of one" in shell.rota("show", run["id"], "--group", "g0", code=2)
     assert [it["item"]["id"] for it in dead] == [50, 100, 150, 200]
     assert "is whole: 200 items, 4 failed" in shell.rota("verify", run["id"])
     (shell.root / "mended").touch()

@@ -220,7 +220,7 @@ def test_a_generator_is_a_function() -> None:
         Generator(5)  # type: ignore[arg-type]
 
 
-def redriven(place: Place, run: BatchRun, groups: list[int] | None) -> BatchRun:
+def redriven(place: Place, run: BatchRun, groups: list[int | str] | None) -> BatchRun:
     with place.serve() as client:
         client.batches.redrive(run.id, groups)
         return client.batches.wait(run.id, PATIENCE)
@@ -232,9 +232,9 @@ def test_a_redrive_reruns_one_group_and_adds_a_version(place: Place) -> None:
     elevens, sevens = 5, 8
     assert run.counts == Counts(59, 59 - elevens - sevens, elevens + sevens)
     with place.client() as client:
-        groups = {one.message: one.number for one in client.batches.failures(run.id)}
+        groups = {one.message: one for one in client.batches.failures(run.id)}
     (place.root / "mended").touch()
-    again = redriven(place, run, [groups["seven"]])
+    again = redriven(place, run, [groups["seven"].id])
     assert (again.state, again.version, again.revision) == ("succeeded", 2, 1)
     assert again.counts == Counts(59, 59 - elevens, elevens)
     assert items_of(again) == f"59, {sevens} attempted again"
@@ -245,8 +245,12 @@ def test_a_redrive_reruns_one_group_and_adds_a_version(place: Place) -> None:
     with place.client() as client:
         assert client.queues.sizes()["told"] == 1, "the outcome is what it was"
         assert [it.item["id"] for it in client.batches.dead_letters(run.id)] == [11, 22, 33, 44, 55]  # type: ignore[index]
-        with pytest.raises(InvalidError, match="group"):
-            client.batches.redrive(run.id, [7])
+        for gone in (7, groups["seven"].id):
+            with pytest.raises(InvalidError, match="a group from 1 to 1 is, or the id of one"):
+                client.batches.redrive(run.id, [gone])
+        [left] = client.batches.failures(run.id)
+        assert (left.number, left.id) == (1, groups["eleven"].id), "the number moves up, the id stays"
+        assert len(list(client.batches.dead_letters(run.id, left.id))) == elevens
 
 
 def test_a_redrive_that_helps_nothing_leaves_nothing_among_the_results(place: Place) -> None:

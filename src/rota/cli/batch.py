@@ -200,7 +200,7 @@ def list_runs(
 @group.command()
 def show(
     id: BatchRunId,
-    group: Annotated[int | None, typer.Option("--group", metavar="N", help="Dead letters of this group.")] = None,
+    group: Annotated[str | None, typer.Option("--group", metavar="N|ID", help="Dead letters of this group.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many dead letters at most.")] = 20,
     url: Url = DEFAULT_URL,
     json: Json = False,
@@ -208,7 +208,7 @@ def show(
     """Show one batch run and its failures by group; or the dead letters of one group."""
     with connect(url) as client:
         if group is not None:
-            dead = list(islice(client.batches.dead_letters(id, group), limit))
+            dead = list(islice(client.batches.dead_letters(id, _group(group)), limit))
             if json:
                 print_json([dead_shape(one) for one in dead])
                 return
@@ -234,6 +234,7 @@ def show(
         rows = [
             [
                 str(it.number),
+                it.id,
                 amount(it.count),
                 public_name(it.signature.exception),
                 it.message,
@@ -242,7 +243,8 @@ def show(
             ]
             for it in groups
         ]
-        print_table(["group", "items", "exception", "first message", "frame", "field"], rows, cut=("first message",))
+        heads = ["group", "id", "items", "exception", "first message", "frame", "detail"]
+        print_table(heads, rows, cut=("first message",))
 
 
 @group.command()
@@ -333,7 +335,7 @@ def redrive(
     id: BatchRunId,
     app: Module = None,
     group: Annotated[
-        list[int] | None, typer.Option("--group", metavar="N", help="Only this failure group. Repeatable.")
+        list[str] | None, typer.Option("--group", metavar="N|ID", help="Only this failure group. Repeatable.")
     ] = None,
     detach: Detach = False,
     url: Url = DEFAULT_URL,
@@ -361,8 +363,13 @@ def purge(id: BatchRunId, url: Url = DEFAULT_URL, json: Json = False) -> None:
         say(f"{gone.id} purged")
 
 
-def _redriven(client: Client, id: str, groups: list[int] | None) -> BatchRun:
-    run = client.batches.redrive(id, groups)
+def _group(text: str) -> int | str:
+    """A number, or the id as it is."""
+    return int(text) if text.isdecimal() else text
+
+
+def _redriven(client: Client, id: str, groups: list[str] | None) -> BatchRun:
+    run = client.batches.redrive(id, None if groups is None else list(map(_group, groups)))
     final = sum(one.count for one in client.batches.failures(id) if one.signature.is_final)
     if final and groups is None:
         note(f"rota: {amount(final)} items that could not be decoded are left out: another attempt would read the same")

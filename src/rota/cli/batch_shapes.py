@@ -88,10 +88,11 @@ def group_shape(group: FailureGroup) -> Shape:
     signature = group.signature
     return {
         "group": group.number,
+        "id": group.id,
         "count": group.count,
         "exception": signature.exception,
         "frame": signature.frame,
-        "field": signature.field,
+        "detail": signature.field,
         "message": group.message,
     }
 

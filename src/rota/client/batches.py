@@ -17,7 +17,7 @@ from rota.connectors.stored import check_sink_vacant, check_stored, generator_of
 from rota.connectors.verifying import verify_manifest
 from rota.core.batch import Batch, BatchRun, BatchState, Topology, parse_notify
 from rota.core.chunk import ChunkSize
-from rota.core.completion import DeadItem, FailureGroup
+from rota.core.completion import DeadItem, FailureGroup, named_group
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
 from rota.core.limits import check_list, check_number, check_text
 from rota.core.payload import encode_payload
@@ -192,13 +192,14 @@ class Batches:
         """End it: chunks in hand are given up. Raises ConflictError, NotFoundError."""
         return self._asked(batches.ask(self._store, id, "cancel"))
 
-    def redrive(self, id: str, groups: Sequence[int] | None = None) -> BatchRun:
-        """Attempt dead letters again: those of these failure groups, or all that are not records which could not be
-        decoded; one that ended early also goes on where it stopped. Raises ConflictError if it has not ended, there is
-        nothing to do, or a group holds such records."""
+    def redrive(self, id: str, groups: Sequence[int | str] | None = None) -> BatchRun:
+        """Attempt dead letters again: those of these failure groups, by number or id, or all that are not records which
+        could not be decoded; one that ended early also goes on where it stopped. Raises ConflictError if it has not
+        ended, there is nothing to do, or a group holds such records."""
         if groups is not None:
-            for group in check_list("groups", groups, "numbers of failure groups"):
-                check_number("groups", group, 1, 2**53, whole=True)
+            for group in check_list("groups", groups, "numbers or ids of failure groups"):
+                if not isinstance(group, str):
+                    check_number("groups", group, 1, 2**53, whole=True)
         return self._asked(batches.redrive(self._store, id, groups))
 
     def purge(self, id: str) -> BatchRun:
@@ -216,19 +217,15 @@ class Batches:
         return run
 
     def failures(self, id: str) -> builtins.list[FailureGroup]:
-        """The dead letters of a batch run by what they have in common, the largest group first."""
+        """The dead letters of a batch run by what they have in common, the largest group first. A group's number is its
+        rank at this moment; its id stays."""
         return self._store.failures(self.get(id).key)
 
-    def dead_letters(self, id: str, group: int | None = None) -> Iterator[DeadItem]:
-        """The items that failed for good, in order; those of one group, or all."""
+    def dead_letters(self, id: str, group: int | str | None = None) -> Iterator[DeadItem]:
+        """The items that failed for good, in order; those of one group, by number or id, or all."""
         run, after = self.get(id), -1
         folder = open_folder(run.place)
-        wanted = None
-        if group is not None:
-            known = {one.number: one.signature for one in self._store.failures(run.key)}
-            if group not in known:
-                raise InvalidError("group", group, f"a group from 1 to {len(known)}" if known else "there is none")
-            wanted = known[group]
+        wanted = None if group is None else named_group(self._store.failures(run.key), group).signature
         while rows := self._store.chunks(run.key, "done", after, _PAGE):
             for row in rows:
                 if row.mark is not None and row.mark.counts.failed:

@@ -8,6 +8,7 @@ any order."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import msgspec
 
 from rota.core.batch import BatchOutcome, BatchRun
 from rota.core.chunk import Chunk, Extent
+from rota.core.errors import InvalidError
 from rota.core.outcome import Failure
 from rota.core.receipt import Counts, Part
 
@@ -23,8 +25,8 @@ BROKEN_ITEM = "rota.BrokenItem"
 
 
 class Signature(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What failures of one group have in common: the exception's name, the frame it came from, the field that is
-    wrong."""
+    """What failures of one group have in common: the exception's name, the frame it came from, and as `field` the field
+    that is wrong, or for a record that could not be decoded what is wrong with it."""
 
     exception: str
     frame: str = ""
@@ -49,13 +51,19 @@ class FailureCount(msgspec.Struct, frozen=True):
 
 
 class FailureGroup(msgspec.Struct, frozen=True):
-    """Dead letters of a batch run that failed alike. number: from 1, the largest group first."""
+    """Dead letters of a batch run that failed alike. number: from 1, the largest group first, so after a redrive
+    another one may have it; `id` stays."""
 
     number: int
     signature: Signature
     count: int
     message: str
     first_chunk: int
+
+    @property
+    def id(self) -> str:
+        """Made of what its failures have in common, with a letter in front, so that it is no number."""
+        return "g" + hashlib.sha256(self.signature.key.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 class DeadItem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -161,6 +169,18 @@ def group_failures(counted: list[tuple[Signature, int, str, int]]) -> list[Failu
     """Groups of (signature, count, message, chunk), largest first; what is equal in size, by signature."""
     ordered = sorted(counted, key=lambda row: (-row[1], row[0].key))
     return [FailureGroup(number, *row) for number, row in enumerate(ordered, 1)]
+
+
+def named_group(found: list[FailureGroup], name: int | str) -> FailureGroup:
+    """The group with this number or id; InvalidError if there is none."""
+    for one in found:
+        if name in (one.number, one.id):
+            return one
+    raise InvalidError(
+        "group",
+        name,
+        f"a group from 1 to {len(found)} is, or the id of one" if found else "this batch run has no dead letters",
+    )
 
 
 def count_failures(dead: list[DeadItem]) -> tuple[FailureCount, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from rota.core.batch import Batch, BatchKey, BatchRun, BatchSpec, Wish, absolute
-from rota.core.completion import FailureGroup, is_complete
+from rota.core.completion import FailureGroup, is_complete, named_group
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
 from rota.core.ids import parse_run_id
 from rota.core.target import BatchTarget, TaskTarget
@@ -131,18 +131,16 @@ def ask(store: BatchStore, id: str, wish: Wish) -> BatchRun:
     return asked
 
 
-def redrive(store: BatchStore, id: str, groups: Sequence[int] | None = None) -> BatchRun:
-    """Attempt dead letters again: those of the groups of these numbers, or all. A batch run that ended early also goes
-    on where it stopped; results that could not be put in place are tried again. Records that could not be decoded are
-    left out: the source is pinned, so they cannot have changed. ConflictError if it has not ended, if there is nothing
-    to do, or if a group that was asked for holds such records."""
+def redrive(store: BatchStore, id: str, groups: Sequence[int | str] | None = None) -> BatchRun:
+    """Attempt dead letters again: those of the groups of these numbers or ids, or all. A batch run that ended early
+    also goes on where it stopped; results that could not be put in place are tried again. Records that could not be
+    decoded are left out: the source is pinned, so they cannot have changed. ConflictError if it has not ended, if there
+    is nothing to do, or if a group that was asked for holds such records."""
     run = find_run(store, id)
     found = store.failures(run.key)
-    chosen = [one for one in found if groups is None or one.number in groups]
+    named = found if groups is None else [named_group(found, one) for one in groups]
+    chosen = [one for one in found if one in named]
     final = [one for one in chosen if one.signature.is_final]
-    unknown = sorted(set(groups or ()) - {one.number for one in found})
-    if unknown:
-        raise InvalidError("group", unknown[0], _numbers(found))
     chosen = [one for one in chosen if one not in final]
     # Without a receipt, the results of a complete batch run are not in place yet.
     nothing = not chosen and is_complete(run) and run.version > 0
@@ -162,7 +160,3 @@ def _undecodable(id: str, groups: Sequence[FailureGroup]) -> str:
         f"the {count} items of group {numbers} of batch run {id} could not be decoded, and another attempt would read "
         "the same: mend the source, and start a new batch run with it"
     )
-
-
-def _numbers(found: Sequence[FailureGroup]) -> str:
-    return f"a group from 1 to {len(found)}" if found else "this batch run has no dead letters"
