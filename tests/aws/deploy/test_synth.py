@@ -88,4 +88,5 @@ def test_bad_input_is_one_line(rota: Command, tmp_path: Path) -> None:
     assert "one of Memory" in rota.refused(["deploy", MODULE, "--set", "Memories=512"])
     assert "one value for Memory" in rota.refused(["deploy", MODULE, "--set", "Memory=512", "--set", "Memory=256"])
     assert "beginning with a letter" in rota.refused(["deploy", MODULE, "--installed", "--stack", "1st"])
-    assert "at most 67" in rota.refused(["deploy", MODULE, "--installed", "--stack", "x" * 70])
+    there = ["deploy", MODULE, "--installed", "--region", "us-east-1"]
+    assert "at most 67" in rota.refused([*there, "--stack", "x" * 70])
