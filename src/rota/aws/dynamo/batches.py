@@ -202,10 +202,10 @@ class DynamoBatches:
     def forget(self, before: int, limit: int) -> builtins.list[BatchRun]:
         return self._index.forget(before, limit)
 
-    def _found(self, key: BatchKey) -> Item:
     def purge(self, key: BatchKey) -> BatchRun | None:
         return next(iter(self._index.remove([self._one(key)])), None)
 
+    def _found(self, key: BatchKey) -> Item:
         header = self._index.header(key)
         if header is None:
             raise NotFoundError("batch run", key.id)

@@ -204,13 +204,13 @@ class MemoryBatchStore:
                 del self._runs[run.key], self._chunks[run.key]
             return old
 
-
     def purge(self, key: BatchKey) -> BatchRun | None:
         with self._lock:
             if self._runs[key].is_open:
                 return None
             del self._chunks[key]
             return self._runs.pop(key)
+
 
 def _newest(run: BatchRun) -> tuple[int, str]:
     return -run.created, run.name
