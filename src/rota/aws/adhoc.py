@@ -5,9 +5,9 @@
     {"cancel": ID}                                                     before it fires
     {"update": {"id": ID, "timestamp": ..., "data": ...}}              likewise; what is not given stays
 
-timestamp: epoch seconds, or ISO text with an offset; what is past fires at once. data: any JSON, null if it is left out. target: as everywhere,
-by default the stack's queue `data`, whose messages hold a text as it is and anything else as JSON. `batch:NAME` starts
-a batch, whose generator gets the data, in a stack that has batches.
+timestamp: epoch seconds, or ISO text with an offset; what is past fires at once. data: any JSON, null if it is left
+out. target: as everywhere, by default the stack's queue `data`, whose messages hold a text as it is and anything else
+as JSON. `batch:NAME` starts a batch, whose generator gets the data, in a stack that has batches.
 
 Without an `id` it is a run and no more, the cheapest thing there is, and its run id is answered: it can be cancelled
 and updated until it is handed to SQS, minutes before its time. With an `id` it is a schedule like any other, which can

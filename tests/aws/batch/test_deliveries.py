@@ -11,13 +11,12 @@ from tests.aws.batch.test_engine import shop
 from tests.aws.batch.world import CHUNKS, LEFT, World, client_error
 
 from rota.aws.batch.deliveries import Deliveries
-from rota.aws.holding import HELD
 from rota.aws.batch.messages import FinishMessage, UnreadableError, decode_batch_message, encode_batch_message
 from rota.aws.batch.pipe_messages import chunk_message
 from rota.aws.batch.processor import Visit
 from rota.aws.batch_cost import Work, usage
 from rota.aws.bill import Usage
-from rota.aws.holding import beats
+from rota.aws.holding import HELD, beats
 from rota.core.errors import InvalidError, StoreError
 
 READABLE = encode_batch_message(FinishMessage("orders@2026-11-21T03:00:00Z"))
