@@ -19,7 +19,8 @@ Memory is the resident memory of the whole process tree, summed, so that a page 
 for each; its highest value, looked at a hundred times a second. --full adds ten million items, --huge a hundred
 million, once, for which 7 GB have to be free.
 
-Nothing is removed before the end: a file was seen to cost thirty times as much where many had just been removed.
+Nothing is removed before the end: a file was seen to cost thirty times as much where many had just been removed. What
+the one before has left to be written is written before the next begins, or those that sync would wait for the others'.
 """
 
 from __future__ import annotations
@@ -268,6 +269,7 @@ def apart(way: str, source: Path, count: int, chunk: int = 0) -> Measured:
     """One way in a process of its own, and the memory and the processor time that it and its processes took."""
     folder = tempfile.mkdtemp(prefix=way, dir=source.parent)
     command = [sys.executable, "-m", "benchmarks.batch", "--way", way, str(source), str(chunk), folder]
+    os.sync()
     most, before = 0, resource.getrusage(resource.RUSAGE_CHILDREN)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         while process.poll() is None:
