@@ -47,6 +47,14 @@ def denial(error: ClientError, service: str) -> str:
     return said + (_HIDDEN if action == "s3:GetObject" else "")
 
 
+def is_denied(error: BaseException) -> bool:
+    """Whether an answer that lacks a permission is what the error came from."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ClientError):
+        cause = cause.__cause__
+    return cause is not None and code_of(cause) in DENIED
+
+
 def reason(error: BotoCoreError | ClientError, service: str) -> str:
     """Why a call failed."""
     if isinstance(error, ClientError) and code_of(error) in DENIED:

@@ -11,7 +11,6 @@ ATTEMPTS = 3
 FINAL: frozenset[str] = frozenset(
     f"rota.core.errors.{name}"
     for name in (
-        "SourceError",
         "LastingSourceError",
         "InvalidError",
         "ConflictError",

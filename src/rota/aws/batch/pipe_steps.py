@@ -25,7 +25,6 @@ from rota.aws.batch.verdicts import decide_failed, said
 from rota.aws.batch_cost import LARGEST_INLINE, MEMORY
 from rota.core.batch import BatchRun
 from rota.core.completion import Mark
-from rota.core.errors import SourceError
 from rota.core.outcome import failure_of
 from rota.ports.clock import Clock
 from rota.processing.jobs import Report
@@ -109,7 +108,7 @@ class PipeWriter:
             parts = tuple(written(folder, bench.sink, mark.chunk, part, told.results) for part in mark.parts)
         except Exception as error:
             failure = failure_of(error)
-            if failure.type not in FINAL or isinstance(error, SourceError):
+            if failure.type not in FINAL:
                 raise TransientError(str(failure)) from error
             decide_failed(self._ledger, self._post, run, said(failure))
             return

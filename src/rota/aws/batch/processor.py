@@ -25,10 +25,12 @@ from rota.aws.batch.search import Search
 from rota.aws.batch.verdicts import decide_failed, judged, said
 from rota.aws.batch_choice import overspent
 from rota.aws.batch_cost import MEMORY
+from rota.connectors.aws_errors import is_denied
 from rota.core.batch import BatchRun
 from rota.core.completion import Mark
 from rota.core.current import CURRENT, CurrentRun
-from rota.core.outcome import Failure, failure_of, innermost_frame
+from rota.core.errors import SourceError, StoreError
+from rota.core.outcome import failure_of, innermost_frame
 from rota.ports.clock import Clock
 from rota.processing.calls import OverMemoryError
 from rota.processing.chunk_work import ChunkWork
@@ -41,7 +43,8 @@ _LOOK_AGAIN = 5000
 """Milliseconds after which totals are looked at again: reading them takes more than a mark."""
 _SPARE = 5000
 UNDELIVERED = "its function failed each time it was told of this chunk; the function's log tells why"
-_PASSING = "rota.core.errors.SourceError"
+_OUTAGE = 6
+"""Deliveries that an outage of source or sink may take, ever longer apart: eleven minutes in all."""
 
 
 class _Signal:
@@ -158,7 +161,7 @@ class Processor:
             else:
                 report = self._report(run, message, bench, places, visit)
         except (Exception, SystemExit, OverMemoryError) as error:  # noqa: BLE001 whatever it is, it is judged
-            return self._failed(run, message, failure_of(error, innermost_frame(error)), visit)
+            return self._failed(run, message, error, visit)
         if report is None:
             following = msgspec.structs.replace(message, search=True, turn=message.turn + 1)
             self._post.chunks(run, [following])
@@ -202,12 +205,13 @@ class Processor:
         if progress.completed:
             self._post.finish(run.id)
 
-    def _failed(self, run: BatchRun, message: ChunkMessage, failure: Failure, visit: Visit) -> bool:
+    def _failed(self, run: BatchRun, message: ChunkMessage, error: BaseException, visit: Visit) -> bool:
         """Source or sink cannot work. Where that may pass the message comes again; where it does not, the batch run
         ends."""
         number = message.job.chunk.number
-        final = failure.type in FINAL and failure.type != _PASSING
-        if final or visit.received >= ATTEMPTS:
+        failure = failure_of(error, innermost_frame(error))
+        most = _OUTAGE if isinstance(error, (SourceError, StoreError)) and not is_denied(error) else ATTEMPTS
+        if failure.type in FINAL or visit.received >= most:
             row = row_of(self._ledger, run.key, number)
             if row is None or row.mark is None or row.mark.revision < message.job.revision:
                 decide_failed(self._ledger, self._post, run, said(failure))
@@ -215,7 +219,7 @@ class Processor:
         log.warning("%s: chunk %d comes again: %s", run.id, number, failure)
         if visit.received > 1:
             self._places(run, message).unnote(_BEGAN)
-        visit.hold(2**visit.received)
+        visit.hold(2 * 4 ** (visit.received - 1))
         return False
 
     def _places(self, run: BatchRun, message: ChunkMessage) -> S3Places:
