@@ -107,3 +107,34 @@ def test_json_lines(tmp_path: Path, seed: int) -> None:
     for position, value in zip(driven.positions(), driven.values(), strict=True):
         if not isinstance(value, Broken):
             assert json.loads(data[position:].split(b"\n", 1)[0]) == value
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_lines_over_the_limit_are_dead_letters(tmp_path: Path, seed: int) -> None:
+    random = Random(seed)
+    longest = random.choice([20, 1_000, 1 << 15, 1 << 17])
+    lines = [json.dumps(field(random)).encode() for _ in range(random.randrange(1, 40))]
+    path = stored(tmp_path, "x.jsonl", b"".join(one + b"\n" for one in lines), random)
+    driven = drive(Jsonl(path, max_item_bytes=longest), size(random), tmp_path / "spool")
+    assert shown(driven.values()) == [Broken if len(one) >= longest else json.loads(one) for one in lines]
+    for value in driven.values():
+        assert not isinstance(value, Broken) or f"({longest}): a line of {value.size} bytes" in value.error
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_records_over_the_limit_are_dead_letters_however_they_are_cut(tmp_path: Path, seed: int) -> None:
+    random = Random(seed)
+    longest = random.choice([200, 1_000, 1 << 15, 1 << 17])
+    rows = [[str(number), (random.choice("xyz") * length(random))] for number in range(random.randrange(1, 40))]
+    text = io.StringIO(newline="")
+    quoting: Literal[0, 1] = random.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+    csv.writer(text, quoting=quoting, lineterminator="\n").writerows([["id", "text"], *rows])
+    path = stored(tmp_path, "x.csv", text.getvalue().encode(), random)
+    records = text.getvalue().splitlines()[1:]
+    expected = [
+        Broken if len(record) >= longest else {"id": row[0], "text": row[1]}
+        for record, row in zip(records, rows, strict=True)
+    ]
+    for cuts in ("guess", "scan"):
+        driven = drive(Csv(path, max_item_bytes=longest, cuts=cuts), size(random), tmp_path / f"spool-{cuts}")
+        assert shown(driven.values()) == expected

@@ -220,9 +220,19 @@ class CsvFormat:
         if data:
             parsed, valid = _decode(data, encoding)
             rows, used = self._parse(data, parsed, encoding)
+            if used > self._options.max_item_bytes:
+                rows, used = self._before_too_long(data[:used], rows, encoding)
             if used:
                 return self._block(data[:used], at, rows, names, encoding, valid=valid)
         return self._long_record(text, at, chunk, names, encoding)
+
+    def _before_too_long(self, data: bytes, rows: list[list[str]], encoding: str) -> tuple[list[list[str]], int]:
+        """The records before the first that is too long, and how many bytes they fill."""
+        bounds = pairwise([*self._offsets(data, encoding), len(data)])
+        for number, (start, end) in enumerate(bounds):
+            if end - start > self._options.max_item_bytes:
+                return rows[:number], start
+        return rows, len(data)
 
     def _long_record(self, text: Text, at: int, chunk: Chunk, names: tuple[str, ...], encoding: str) -> Block:
         """The one record at `at`, which the block does not hold whole."""

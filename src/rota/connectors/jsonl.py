@@ -20,15 +20,18 @@ _PROBE = 1 << 14
 _decode = msgspec.json.Decoder().decode
 
 
-def decode_lines(data: bytes, base: int) -> Block:
-    """The block of whole lines that begins at `base`, decoded in C line by line, unless one is broken."""
+def decode_lines(data: bytes, base: int, longest: int | None = None) -> Block:
+    """The block of whole lines that begins at `base`, decoded in C line by line, unless one is broken. longest: bytes
+    that a line may take, its end included."""
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()
+    if longest is not None and len(data) > longest:
+        return _decode_each(lines, base, len(data), longest)
     try:
         values = list(map(_decode, lines))
     except (ValueError, RecursionError):  # msgspec.DecodeError and UnicodeDecodeError are ValueErrors
-        return _decode_each(lines, base, len(data))
+        return _decode_each(lines, base, len(data), len(data))
 
     def positions() -> Sequence[int]:
         return list(accumulate((len(line) + 1 for line in lines[:-1]), initial=base))
@@ -36,20 +39,26 @@ def decode_lines(data: bytes, base: int) -> Block:
     return Block(base, base + len(data), values, (), positions)
 
 
-def _decode_each(lines: list[bytes], base: int, length: int) -> Block:
+def _decode_each(lines: list[bytes], base: int, length: int, longest: int) -> Block:
     values: list[object] = []
     broken: list[int] = []
     positions: list[int] = []
     at = base
     for line in lines:
         if line and not line.isspace():
-            value = decode_item(line)
+            size = min(len(line) + 1, base + length - at)
+            value = decode_item(line) if size <= longest else _too_long(line[:_PROBE], size, longest)
             if isinstance(value, Broken):
                 broken.append(len(values))
             values.append(value)
             positions.append(at)
         at += len(line) + 1
     return Block(base, base + length, values, broken, lambda: positions)
+
+
+def _too_long(beginning: bytes, size: int, longest: int) -> Broken:
+    error = f"longer than max_item_bytes ({longest}): a line of {size} bytes"
+    return Broken(error, broken_record("", beginning).raw, size)
 
 
 def decode_item(text: bytes) -> object:
@@ -99,17 +108,16 @@ class JsonLinesFormat:
             data = text.read(at, min(at + _READ, chunk.end))
             if at + len(data) < chunk.end:
                 data = data[: data.rfind(b"\n") + 1]
-            block = decode_lines(data, at) if data else self._long_line(text, at, chunk.end)
+            block = decode_lines(data, at, self._longest) if data else self._long_line(text, at, chunk.end)
             yield block
             at = block.end
 
     def _long_line(self, text: Text, at: int, limit: int) -> Block:
         end = line_end(text, at) or limit
         if end - at > self._longest:
-            shown = broken_record("", text.read(at, at + _PROBE))
-            error = f"longer than max_item_bytes ({self._longest}): a line of {end - at} bytes"
-            return Block(at, end, [Broken(error, shown.raw, end - at)], (0,), lambda: [at])
-        return decode_lines(text.read(at, end), at)
+            shown = _too_long(text.read(at, at + _PROBE), end - at, self._longest)
+            return Block(at, end, [shown], (0,), lambda: [at])
+        return decode_lines(text.read(at, end), at, self._longest)
 
 
 def line_end(text: Text, at: int) -> int | None:
