@@ -12,10 +12,11 @@ from rota.app import App
 from rota.aws.batch.assembly import batch_parts
 from rota.aws.batch.settings import BatchSettings
 from rota.aws.engine import parts_of
-from rota.aws.sessions import client, code_of, translated
+from rota.aws.sessions import client, translated
 from rota.aws.settings import StackSettings
 from rota.aws.stack_client import client_of
 from rota.client import Client
+from rota.connectors.aws_errors import code_of
 from rota.core.errors import ConflictError, InvalidError, NotFoundError
 
 

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import msgspec
 from botocore.exceptions import ClientError
 
-from rota.aws.sessions import client, code_of, translating
+from rota.aws.sessions import client, translating
 from rota.aws.stack.parameters import check_parameters
 from rota.aws.stacks import APP_TAG, POLL, Event, Stack, Stacks, failure
 from rota.aws.synth import TEMPLATE, Synthesis
 from rota.aws.uploads import Uploads, empty
+from rota.connectors.aws_errors import code_of
 from rota.core.errors import ConflictError, RotaError
 
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")

@@ -12,7 +12,8 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from rota.aws.function import OWNED
-from rota.aws.sessions import code_of, translating
+from rota.aws.sessions import translating
+from rota.connectors.aws_errors import code_of
 from rota.core.errors import ExistsError
 
 _PREFIX = "rota-fn-"

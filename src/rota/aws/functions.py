@@ -38,8 +38,9 @@ from rota.aws.function import (
 )
 from rota.aws.function_role import ensure_role, remove_role
 from rota.aws.platform import Platform, own_python
-from rota.aws.sessions import code_of, translating
+from rota.aws.sessions import translating
 from rota.aws.source import Source, choose_handler
+from rota.connectors.aws_errors import code_of
 from rota.core.errors import ConflictError, ExistsError, InvalidError, NotFoundError, RotaError
 
 _MEMORY, _TIMEOUT = 256, 60

@@ -28,8 +28,8 @@ from botocore.exceptions import (
     IncompleteReadError,
 )
 
-from rota.aws.sessions import DENIED, lacking
 from rota.aws.settings import LONGEST_DELAY
+from rota.connectors.aws_errors import DENIED, denied
 from rota.core.errors import InvalidError, StoreError
 from rota.ports.clock import Clock
 from rota.targets.aws import code_of, is_transient
@@ -69,7 +69,7 @@ class Refused(NamedTuple):
     @property
     def why(self) -> str:
         """For whoever reads the error: the permission by its name if that is what lacks, else what SQS said."""
-        return lacking("sqs:SendMessage", self.reason) if self.code in DENIED else f"{self.code}: {self.reason}"
+        return denied("sqs:SendMessage", self.reason) if self.code in DENIED else f"{self.code}: {self.reason}"
 
 
 def delay_seconds(due: int, now: int, *, early: bool = False) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,9 +10,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
 
+from rota.connectors.aws_errors import DENIED, action_of, code_of, denial, message_of
 from rota.core.errors import InvalidError, RotaError
 
-DENIED: set[str] = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
 _REFUSED = {
     "ExpiredToken",
     "ExpiredTokenException",
@@ -22,23 +21,7 @@ _REFUSED = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
-_PERMISSIONS = {
-    "lambda:Invoke": "lambda:InvokeFunction",
-    "s3:DeleteObjects": "s3:DeleteObjectVersion",
-    "s3:HeadBucket": "s3:ListBucket",
-    "s3:HeadObject": "s3:GetObject",
-    "s3:ListObjectVersions": "s3:ListBucketVersions",
-    "s3:ListObjectsV2": "s3:ListBucket",
-    "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
-    "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
-    "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
-    "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
-    "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
-    "sqs:SendMessageBatch": "sqs:SendMessage",
-}
-"""Calls whose permission is called something else."""
 _NO_REGION = "no AWS region: set AWS_DEFAULT_REGION, or name one with --region, or ?region= in the URL"
-_ACTION = re.compile(r"to perform: ([\w-]+:\w+)")
 # A function may take 15 minutes to answer, and must not be invoked again because nobody waited for it.
 _LONGEST_INVOCATION = 910
 
@@ -76,11 +59,6 @@ def check_region() -> None:
         raise RotaError(_NO_REGION)
 
 
-def code_of(error: ClientError) -> str:
-    """What the service calls the error."""
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
 @contextmanager
 def translating(service: str, **ids: str) -> Iterator[None]:
     """Raise what boto3 raises within as an error of rota's: one sentence that names the action it is about. ids: what
@@ -99,23 +77,9 @@ def translated(error: BotoCoreError | ClientError, service: str, **ids: str) -> 
         return RotaError(f"AWS does not answer: {error}", **ids)
     if not isinstance(error, ClientError):
         return RotaError(f"{service}: {error}", **ids)
-    code, message = code_of(error), str(error.response.get("Error", {}).get("Message", ""))
-    action = _action(f"{service}:{error.operation_name}", message)
-    # The answer to a HEAD has no room for a code.
-    if code in DENIED or code == "403":
-        return RotaError(lacking(action, message), **ids)
+    code, message = code_of(error), message_of(error)
+    if code in DENIED:
+        return RotaError(denial(error, service), **ids)
     if code in _REFUSED:
         return RotaError(f"AWS refuses the credentials in use ({code}: {message})", **ids)
-    return RotaError(f"{action} failed: {message} ({code})", **ids)
-
-
-def lacking(action: str, message: str) -> str:
-    """The sentence for a call that was denied: it names the permission. message: what AWS said."""
-    return f"access denied: the credentials in use lack the permission {_action(action, message)} ({message})"
-
-
-def _action(call: str, message: str) -> str:
-    """The permission for a call, as a policy spells it, or as AWS's own words do."""
-    named = _ACTION.search(message)
-    action = named[1] if named else call
-    return _PERMISSIONS.get(action, action)
+    return RotaError(f"{action_of(error, service)} failed: {message} ({code})", **ids)

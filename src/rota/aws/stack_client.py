@@ -12,9 +12,10 @@ from rota.app import App
 from rota.aws.engine import Parts
 from rota.aws.near import MISSING
 from rota.aws.queues import SqsQueues
-from rota.aws.sessions import DENIED, translating
+from rota.aws.sessions import translating
 from rota.aws.settings import StackSettings
 from rota.client import Client
+from rota.connectors.aws_errors import DENIED
 from rota.core.errors import InvalidError, NotFoundError
 from rota.core.run import RunSpec
 from rota.core.target import BatchTarget, QueueTarget, TaskTarget

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import msgspec
 from botocore.exceptions import ClientError
 
-from rota.aws.sessions import code_of, translating
+from rota.aws.sessions import translating
+from rota.connectors.aws_errors import code_of
 from rota.core.errors import ConflictError, RotaError
 
 POLL = 1.0

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ClientError
 
-from rota.aws.sessions import code_of, translating
+from rota.aws.sessions import translating
 from rota.aws.stack.storage import only_by_tls
+from rota.connectors.aws_errors import code_of
 from rota.core.errors import NotFoundError, RotaError
 
 _MISSING = {"404", "NoSuchBucket", "NotFound", "NoSuchKey"}

@@ -18,10 +18,17 @@ _ACTIONS = {
     "s3:DeleteObjects": "s3:DeleteObject",
     "s3:HeadBucket": "s3:ListBucket",
     "s3:HeadObject": "s3:GetObject",
+    "s3:ListObjectVersions": "s3:ListBucketVersions",
     "s3:ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
+    "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
+    "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
     "s3:UploadPart": "s3:PutObject",
     "s3:UploadPartCopy": "s3:PutObject",
+    "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
+    "sqs:SendMessageBatch": "sqs:SendMessage",
 }
 """Calls whose permission is called something else."""
 _NAMED = re.compile(r"to perform: ([\w-]+:\w+)")
@@ -35,15 +42,18 @@ def code_of(error: ClientError) -> str:
 
 def action_of(error: ClientError, service: str) -> str:
     """The permission that the call needs, in IAM's words. service: as in such words."""
-    named = _NAMED.search(_message(error))
-    action = named[1] if named else f"{service}:{error.operation_name}"
-    return _ACTIONS.get(action, action)
+    return _action(f"{service}:{error.operation_name}", message_of(error))
 
 
 def denial(error: ClientError, service: str) -> str:
     """What is lacking, if the error's code is one of `DENIED`."""
-    action, message = action_of(error, service), _message(error)
-    said = f"access denied: the credentials in use lack the permission {action} ({message or code_of(error)})"
+    return denied(f"{service}:{error.operation_name}", message_of(error) or code_of(error))
+
+
+def denied(call: str, message: str) -> str:
+    """The sentence for a call that was denied: it names the permission. message: what AWS said."""
+    action = _action(call, message)
+    said = f"access denied: the credentials in use lack the permission {action} ({message})"
     return said + (_HIDDEN if action == "s3:GetObject" else "")
 
 
@@ -62,5 +72,13 @@ def reason(error: BotoCoreError | ClientError, service: str) -> str:
     return str(error)
 
 
-def _message(error: ClientError) -> str:
+def message_of(error: ClientError) -> str:
+    """What the service says of it; nothing, to a HEAD."""
     return str(error.response.get("Error", {}).get("Message", ""))
+
+
+def _action(call: str, message: str) -> str:
+    """The permission for a call, as a policy spells it, or as AWS's own words do."""
+    named = _NAMED.search(message)
+    action = named[1] if named else call
+    return _ACTIONS.get(action, action)

@@ -22,7 +22,8 @@ from botocore.exceptions import ClientError
 
 from rota.aws.batch.benches import places_of
 from rota.aws.batch.map_machine import TOLD
-from rota.aws.sessions import code_of, translating
+from rota.aws.sessions import translating
+from rota.connectors.aws_errors import code_of
 from rota.connectors.folder import Folder
 from rota.core.batch import BatchRun
 from rota.targets.stepfunctions import execution_arn

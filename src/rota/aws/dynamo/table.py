@@ -32,7 +32,8 @@ from rota.aws.dynamo.items import (
     write_arguments,
 )
 from rota.aws.dynamo.keys import Key
-from rota.aws.sessions import code_of, translated
+from rota.aws.sessions import translated
+from rota.connectors.aws_errors import code_of
 from rota.core.errors import NotFoundError, RotaError, StoreBusyError, StoreError, StoreFullError
 
 BATCH_WRITE = 25
