@@ -139,7 +139,8 @@ def _kill(worker: Any, done: threading.Event, killed: threading.Event, fault: Fa
     until = time.monotonic() + fault.within_ms * share / 1000
     while not done.wait(max(0.001, until - time.monotonic())):
         process = worker._proc
-        if process is not None:
+        # One that died before is there until the next has been started.
+        if process is not None and process.poll() is None:
             killed.set()
             process.kill()
             return
