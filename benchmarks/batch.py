@@ -156,10 +156,10 @@ def without_ledger(folder: Path, source: Path, chunk: int) -> Measured:
     syncing = ThreadPoolExecutor(1)
     while not planner.is_over or workers.busy or jobs.waiting:
         jobs.add(planner.take(max(0, workers.most * 4 - jobs.waiting)))
-        while workers.room() > 0 and (job := jobs.next(workers.most, sealed=planner.is_over)):
+        while workers.room() > 0 and (job := jobs.next(workers.most, 0, sealed=planner.is_over)):
             workers.give(job)
         for done, report in workers.poll(0.25)[0]:
-            jobs.reported(done, report)
+            jobs.reported(done, report, 0)
             items += report.counts.succeeded
             parts.append(report.part)
             if len(parts) == SYNCED:

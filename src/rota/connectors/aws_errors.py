@@ -6,6 +6,8 @@ import re
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rota.core.errors import SourceDeniedError, SourceError, StoreDeniedError, StoreError
+
 DENIED: frozenset[str] = frozenset(
     {"403", "Forbidden", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
 )
@@ -57,19 +59,27 @@ def denied(call: str, message: str) -> str:
     return said + (_HIDDEN if action == "s3:GetObject" else "")
 
 
-def is_denied(error: BaseException) -> bool:
-    """Whether an answer that lacks a permission is what the error came from."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ClientError):
-        cause = cause.__cause__
-    return cause is not None and code_of(cause) in DENIED
+def store_error(said: str, error: BotoCoreError | ClientError, service: str, **ids: str) -> StoreError:
+    """The error of a sink or folder that cannot do what was asked. said: what that was."""
+    kind = StoreDeniedError if _is_denied(error) else StoreError
+    return kind(f"{said}: {reason(error, service)}", **ids)
+
+
+def source_error(said: str, error: BotoCoreError | ClientError, service: str, **ids: str) -> SourceError:
+    """Likewise of a source."""
+    kind = SourceDeniedError if _is_denied(error) else SourceError
+    return kind(f"{said}: {reason(error, service)}", **ids)
 
 
 def reason(error: BotoCoreError | ClientError, service: str) -> str:
     """Why a call failed."""
-    if isinstance(error, ClientError) and code_of(error) in DENIED:
+    if isinstance(error, ClientError) and _is_denied(error):
         return denial(error, service)
     return str(error)
+
+
+def _is_denied(error: BotoCoreError | ClientError) -> bool:
+    return isinstance(error, ClientError) and code_of(error) in DENIED
 
 
 def message_of(error: ClientError) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from rota.connectors.atomic import named_file
 from rota.connectors.folder import Folder
 from rota.core.completion import DeadItem
-from rota.core.errors import SourceError
+from rota.core.errors import LastingSourceError
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 _decode = msgspec.json.Decoder(DeadItem).decode
@@ -41,7 +41,7 @@ def read_dead(path: Path) -> Iterator[DeadItem]:
         with path.open("rb") as lines:
             yield from map(_decode, lines)
     except (OSError, ValueError) as error:
-        raise SourceError(f"the dead letters in {str(path)!r} cannot be read: {error}") from error
+        raise LastingSourceError(f"the dead letters in {str(path)!r} cannot be read: {error}") from error
 
 
 def dead_lines(dead: Iterable[DeadItem]) -> Iterator[bytes]:
@@ -54,8 +54,8 @@ def read_dead_of(folder: Folder, chunk: int, revision: int) -> Iterator[DeadItem
     name = dead_name(chunk, revision)
     text = folder.read(name)
     if text is None:
-        raise SourceError(f"the dead letters in {name!r} are not there")
+        raise LastingSourceError(f"the dead letters in {name!r} are not there")
     try:
         yield from map(_decode, text.splitlines())
     except ValueError as error:
-        raise SourceError(f"the dead letters in {name!r} cannot be read: {error}") from error
+        raise LastingSourceError(f"the dead letters in {name!r} cannot be read: {error}") from error

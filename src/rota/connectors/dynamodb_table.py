@@ -17,7 +17,7 @@ from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.connectors.aws_clients import aws_client
-from rota.connectors.aws_errors import reason
+from rota.connectors.aws_errors import store_error
 from rota.connectors.jsonl import join_lines
 from rota.connectors.options import DynamoTable
 from rota.connectors.part_files import part_name
@@ -73,7 +73,7 @@ class DynamoTableSink:
         return self._keys
 
     def _failed(self, error: ClientError | BotoCoreError) -> StoreError:
-        return StoreError(f"DynamoDB table {self._table!r}: {reason(error, 'dynamodb')}", sink=self._table)
+        return store_error(f"DynamoDB table {self._table!r}", error, "dynamodb", sink=self._table)
 
     def prepare(self, run_id: str) -> None:
         self._key_types()

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from rota.connectors.place import BLOCK
 from rota.core.chunk import Origin
-from rota.core.errors import SourceError
+from rota.core.errors import LastingSourceError, SourceError
 
 
 def _fingerprint(status: os.stat_result) -> str:
     return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
+
+
+_LASTING = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
 class LocalFiles:
@@ -29,7 +32,7 @@ class LocalFiles:
             return
         paths = sorted(path for path in glob.iglob(self._pattern, recursive=True) if not Path(path).is_dir())  # noqa: PTH207 - a Path has no absolute patterns
         if not paths:
-            raise SourceError(f"no file matches {self._pattern!r}", source=self._pattern)
+            raise LastingSourceError(f"no file matches {self._pattern!r}", source=self._pattern)
         for path in paths:
             yield self._pin(path)
 
@@ -37,15 +40,15 @@ class LocalFiles:
         try:
             status = Path(path).stat()
         except OSError as error:
-            raise SourceError(f"cannot read source {path!r}: {error.strerror}", source=path) from error
+            raise _unreadable(path, error) from error
         if stat.S_ISDIR(status.st_mode):
-            raise SourceError(
+            raise LastingSourceError(
                 f"source {path!r} is a directory; name its files, for example {path.rstrip('/')}/*.jsonl", source=path
             )
         if not stat.S_ISREG(status.st_mode):
-            raise SourceError(f"source {path!r} is no regular file, so it cannot be read twice", source=path)
+            raise LastingSourceError(f"source {path!r} is no regular file, so it cannot be read twice", source=path)
         if not os.access(path, os.R_OK):
-            raise SourceError(f"cannot read source {path!r}: permission denied", source=path)
+            raise LastingSourceError(f"cannot read source {path!r}: permission denied", source=path)
         return Origin(path, _fingerprint(status), status.st_size)
 
     def read(self, origin: Origin, start: int, end: int) -> bytes:
@@ -60,7 +63,7 @@ class LocalFiles:
             self._same(origin, handle)
             return data
         except OSError as error:
-            raise SourceError(f"cannot read source {origin.uri!r}: {error.strerror}", source=origin.uri) from error
+            raise _unreadable(origin.uri, error) from error
         finally:
             os.close(handle)
 
@@ -79,7 +82,7 @@ class LocalFiles:
         try:
             handle = os.open(origin.uri, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise SourceError(f"cannot read source {origin.uri!r}: {error.strerror}", source=origin.uri) from error
+            raise _unreadable(origin.uri, error) from error
         try:
             self._same(origin, handle)
         except SourceError:
@@ -90,8 +93,13 @@ class LocalFiles:
     def _same(self, origin: Origin, handle: int) -> None:
         found = _fingerprint(os.fstat(handle))
         if found != origin.fingerprint:
-            raise SourceError(
+            raise LastingSourceError(
                 f"source {origin.uri!r} changed during the batch run: size, modification time and inode were "
                 f"{origin.fingerprint} and are {found}",
                 source=origin.uri,
             )
+
+
+def _unreadable(path: str, error: OSError) -> SourceError:
+    kind = LastingSourceError if isinstance(error, _LASTING) else SourceError
+    return kind(f"cannot read source {path!r}: {error.strerror}", source=path)

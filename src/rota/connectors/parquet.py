@@ -18,7 +18,7 @@ from rota.connectors.pinning import pinned_origins
 from rota.connectors.place import BLOCK, Place
 from rota.core.block import Block, empty_block
 from rota.core.chunk import Chunk, ChunkSize, Origin
-from rota.core.errors import LastingSourceError, SourceError
+from rota.core.errors import LastingSourceError
 
 _ROWS = 4096
 
@@ -126,7 +126,7 @@ class ParquetSource:
                 yield _rows_block(at, values)
                 at += len(values)
         except (pa.ArrowException, OSError) as error:
-            raise SourceError(
+            raise LastingSourceError(
                 f"source {chunk.origin.uri!r} cannot be read at row {at}: {error}", source=chunk.origin.uri
             ) from error
         if at == chunk.start:

@@ -13,7 +13,7 @@ import msgspec
 from rota.connectors.folder import Folder
 from rota.connectors.place import BLOCK, Place
 from rota.core.chunk import Origin
-from rota.core.errors import SourceError
+from rota.core.errors import LastingSourceError
 
 _NAME = "origins.jsonl"
 _encode = msgspec.json.Encoder().encode
@@ -30,7 +30,7 @@ def pinned_origins(place: Place, folder: Folder | None) -> Iterator[Origin]:
     try:
         yield from map(_decode, _lines(folder))
     except ValueError as error:
-        raise SourceError(f"the list of files that was pinned cannot be read: {error}") from error
+        raise LastingSourceError(f"the list of files that was pinned cannot be read: {error}") from error
 
 
 def _lines(folder: Folder) -> Iterator[bytes]:

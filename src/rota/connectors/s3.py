@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.connectors.aws_clients import aws_client
-from rota.connectors.aws_errors import code_of, reason
+from rota.connectors.aws_errors import code_of, source_error
 from rota.connectors.place import BLOCK
 from rota.core.chunk import Origin
 from rota.core.errors import InvalidError, LastingSourceError, SourceError
@@ -148,8 +148,9 @@ def _failed(uri: str, error: Exception, client: Any = None) -> SourceError:
     if code in {"404", "NoSuchKey", "NoSuchVersion"}:
         said = f"source {uri!r} does not exist: the bucket {split_uri(uri)[0]!r} has no such key"
         return LastingSourceError(said, source=uri)
-    why = reason(error, "s3") if isinstance(error, (ClientError, BotoCoreError)) else str(error)
-    return SourceError(f"cannot read source {uri!r}: {why}", source=uri)
+    if isinstance(error, (ClientError, BotoCoreError)):
+        return source_error(f"cannot read source {uri!r}", error, "s3", source=uri)
+    return SourceError(f"cannot read source {uri!r}: {error}", source=uri)
 
 
 def _lacks_bucket(uri: str, client: Any) -> bool:

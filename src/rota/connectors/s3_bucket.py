@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.connectors.aws_clients import aws_client
-from rota.connectors.aws_errors import reason
+from rota.connectors.aws_errors import store_error
 from rota.connectors.place import BLOCK
 from rota.core.errors import InvalidError, StoreError
 
@@ -39,7 +39,7 @@ class Bucket:
         return getattr(self._client, action)(Bucket=self.name, **arguments)
 
     def _failed(self, error: ClientError | BotoCoreError) -> StoreError:
-        return StoreError(f"sink {self._uri!r}: {reason(error, 's3')}", sink=self._uri)
+        return store_error(f"sink {self._uri!r}", error, "s3", sink=self._uri)
 
     def read(self, key: str) -> bytes | None:
         """What an object holds; None if there is none."""

@@ -11,7 +11,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.connectors.aws_clients import aws_client
-from rota.connectors.aws_errors import reason
+from rota.connectors.aws_errors import source_error, store_error
 from rota.connectors.place import BLOCK
 from rota.connectors.s3 import split_uri
 from rota.core.errors import SourceError, StoreError
@@ -45,7 +45,7 @@ class S3Folder:
         try:
             self._client.upload_fileobj(body, self._bucket, self._prefix + name)
         except (ClientError, BotoCoreError) as error:
-            raise StoreError(f"cannot write {self._uri_of(name)!r}: {reason(error, 's3')}") from error
+            raise store_error(f"cannot write {self._uri_of(name)!r}", error, "s3") from error
         except boto3.exceptions.S3UploadFailedError as error:
             raise StoreError(f"cannot write {self._uri_of(name)!r}: {error}") from error
 
@@ -90,7 +90,7 @@ class S3Folder:
             for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
                 self._delete([entry["Key"] for entry in page.get("Contents", ())])
         except (ClientError, BotoCoreError) as error:
-            raise StoreError(f"cannot clear {self._uri_of(folder)!r}: {reason(error, 's3')}") from error
+            raise store_error(f"cannot clear {self._uri_of(folder)!r}", error, "s3") from error
 
     def _delete(self, keys: list[str]) -> None:
         try:
@@ -98,10 +98,10 @@ class S3Folder:
                 objects = [{"Key": key} for key in keys[low : low + _DELETED_A_REQUEST]]
                 self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
         except (ClientError, BotoCoreError) as error:
-            raise StoreError(f"objects under {self.uri!r} cannot be deleted: {reason(error, 's3')}") from error
+            raise store_error(f"objects under {self.uri!r} cannot be deleted", error, "s3") from error
 
     def _uri_of(self, name: str) -> str:
         return f"{self.uri}/{name}"
 
     def _failed(self, name: str, error: ClientError | BotoCoreError) -> SourceError:
-        return SourceError(f"{self._uri_of(name)!r} cannot be read: {reason(error, 's3')}")
+        return source_error(f"{self._uri_of(name)!r} cannot be read", error, "s3")

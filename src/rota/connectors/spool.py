@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from rota.connectors.folder import Folder
 from rota.core.chunk import Chunk
-from rota.core.errors import InvalidError, SourceError
+from rota.core.errors import InvalidError, LastingSourceError
 
 
 class Spool:
@@ -35,7 +35,7 @@ class Spool:
         """The bytes from `start` to `end`, counted from the beginning of the chunk's file."""
         found = self._there().read(chunk.spool, start, end)
         if found is None:
-            raise SourceError(
+            raise LastingSourceError(
                 f"the spooled chunk {chunk.number} of {chunk.origin.uri!r} cannot be read: it is not there",
                 source=chunk.origin.uri,
                 chunk=str(chunk.number),

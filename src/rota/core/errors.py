@@ -9,6 +9,7 @@
     ├── StoreError              the store cannot do what was asked; nothing was half-written
     │   ├── StoreLockedError    another process holds it
     │   ├── StoreReadOnlyError
+    │   ├── StoreDeniedError     AWS denies it; the message names the permission that is lacking
     │   ├── StoreFullError
     │   ├── StoreBusyError      throttled, or held up by others: trying again helps
     │   ├── StoreCorruptError
@@ -16,6 +17,7 @@
     ├── TargetError             a firing that failed; retried if `transient`
     ├── WrongNumberError        a task with batch=True that did not return one result for each item
     └── SourceError             a batch source that cannot be read
+        ├── SourceDeniedError   AWS denies it; the message names the permission that is lacking
         └── LastingSourceError  another try cannot help: it is missing, changed, or not what the batch says it is
 
 Every error carries `ids`: the identifiers it is about, for logs and for `--json`.
@@ -111,6 +113,10 @@ class StoreReadOnlyError(StoreError):
     """The file, its directory or the file system cannot be written."""
 
 
+class StoreDeniedError(StoreError):
+    """AWS denies what it takes. The message names the permission that is lacking."""
+
+
 class StoreFullError(StoreError):
     """The disk or the size limit is full."""
 
@@ -156,6 +162,10 @@ class WrongNumberError(RotaError, ValueError):
 
 class SourceError(RotaError):
     """A batch source that cannot be read."""
+
+
+class SourceDeniedError(SourceError):
+    """AWS denies reading a batch source. The message names the permission that is lacking."""
 
 
 class LastingSourceError(SourceError):

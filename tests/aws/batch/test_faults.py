@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.aws.batch.test_engine import check, shop
-from tests.aws.batch.world import CHUNKS, Killed, World
+from tests.aws.batch.world import CHUNKS, Killed, World, out_of_reach
 
 import rota
 from rota.connectors.verifying import verify_manifest
@@ -136,8 +136,7 @@ def test_a_search_convicts_nobody_for_what_the_source_did(tmp_path: Path) -> Non
     key = world.start("fragile")
     while not any('"search":true' in body for body in world.sqs.bodies(CHUNKS)):
         world.step()
-    (tmp_path / "numbers.jsonl").rename(tmp_path / "gone")
-    world.step()
-    (tmp_path / "gone").rename(tmp_path / "numbers.jsonl")
+    with out_of_reach(tmp_path / "numbers.jsonl"):
+        world.step()
     run = world.until_ended(key)
     assert (run.state, run.counts.failed, run.counts.succeeded) == ("succeeded", 1, 9)

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
-from tests.aws.batch.world import CHUNKS, World, client_error
+from tests.aws.batch.world import CHUNKS, World, client_error, out_of_reach
 
 import rota
-from rota.connectors.aws_errors import is_denied
 from rota.connectors.s3_folder import S3Folder
 from rota.core.batch import BatchKey
-from rota.core.errors import StoreError
+from rota.core.errors import StoreDeniedError, StoreError
 
 MINUTE = 60_000
 
@@ -37,20 +35,19 @@ def planned(place: Path) -> tuple[World, BatchKey]:
 
 def test_an_outage_of_ten_minutes_is_waited_out(tmp_path: Path) -> None:
     world, key = planned(tmp_path)
-    (tmp_path / "numbers.jsonl").rename(tmp_path / "gone")
     until = world.clock.now() + 10 * MINUTE
-    while world.clock.now() < until:
-        world.step()
-    (tmp_path / "gone").rename(tmp_path / "numbers.jsonl")
+    with out_of_reach(tmp_path / "numbers.jsonl"):
+        while world.clock.now() < until:
+            world.step()
     run = world.until_ended(key)
     assert (run.state, run.counts.succeeded, run.counts.failed) == ("succeeded", 30, 0)
 
 
 def test_an_outage_that_lasts_ends_the_batch_run(tmp_path: Path) -> None:
     world, key = planned(tmp_path)
-    (tmp_path / "numbers.jsonl").unlink()
     began = world.clock.now()
-    run = world.until_ended(key)
+    with out_of_reach(tmp_path / "numbers.jsonl"):
+        run = world.until_ended(key)
     assert run.state == "failed"
     assert "numbers.jsonl" in run.error
     assert 10 * MINUTE < world.clock.now() - began < 15 * MINUTE
@@ -75,6 +72,15 @@ def refused(code: str) -> StoreError:
 def test_a_lacking_permission_is_named_and_told_from_an_outage() -> None:
     denied, slow = refused("AccessDenied"), refused("SlowDown")
     assert "s3:PutObject" in str(denied)
-    assert isinstance(denied.__cause__, ClientError)
-    assert is_denied(denied)
-    assert not is_denied(slow)
+    assert isinstance(denied, StoreDeniedError)
+    assert not isinstance(slow, StoreDeniedError)
+
+
+def test_a_source_that_is_gone_ends_the_batch_run_at_once(tmp_path: Path) -> None:
+    world, key = planned(tmp_path)
+    (tmp_path / "numbers.jsonl").unlink()
+    began = world.clock.now()
+    run = world.until_ended(key)
+    assert run.state == "failed"
+    assert "No such file" in run.error
+    assert world.clock.now() - began < MINUTE

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,16 @@ def client_error(code: str, message: str, status: int, action: str) -> ClientErr
         {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}},
         action,
     )
+
+
+@contextmanager
+def out_of_reach(path: Path) -> Iterator[None]:
+    """Meanwhile the file cannot be read, by an error that may pass."""
+    aside = path.rename(path.with_name("aside"))
+    path.symlink_to(path)
+    yield
+    path.unlink()
+    aside.rename(path)
 
 
 class Killed(BaseException):

@@ -25,17 +25,15 @@ from rota.aws.batch.search import Search
 from rota.aws.batch.verdicts import decide_failed, judged, said
 from rota.aws.batch_choice import overspent
 from rota.aws.batch_cost import MEMORY
-from rota.connectors.aws_errors import is_denied
 from rota.core.batch import BatchRun
 from rota.core.completion import Mark
 from rota.core.current import CURRENT, CurrentRun
-from rota.core.errors import SourceError, StoreError
 from rota.core.outcome import failure_of, innermost_frame
 from rota.ports.clock import Clock
 from rota.processing.calls import OverMemoryError
 from rota.processing.chunk_work import ChunkWork
 from rota.processing.jobs import Job, Report
-from rota.processing.marks import ATTEMPTS, FINAL, mark_of
+from rota.processing.marks import again_after, mark_of
 
 log: logging.Logger = logging.getLogger("rota.batch")
 _BEGAN = "began"
@@ -43,8 +41,6 @@ _LOOK_AGAIN = 5000
 """Milliseconds after which totals are looked at again: reading them takes more than a mark."""
 _SPARE = 5000
 UNDELIVERED = "its function failed each time it was told of this chunk; the function's log tells why"
-_OUTAGE = 6
-"""Deliveries that an outage of source or sink may take, ever longer apart: eleven minutes in all."""
 
 
 class _Signal:
@@ -210,8 +206,8 @@ class Processor:
         ends."""
         number = message.job.chunk.number
         failure = failure_of(error, innermost_frame(error))
-        most = _OUTAGE if isinstance(error, (SourceError, StoreError)) and not is_denied(error) else ATTEMPTS
-        if failure.type in FINAL or visit.received >= most:
+        wait = again_after(failure, visit.received)
+        if wait is None:
             row = row_of(self._ledger, run.key, number)
             if row is None or row.mark is None or row.mark.revision < message.job.revision:
                 decide_failed(self._ledger, self._post, run, said(failure))
@@ -219,7 +215,7 @@ class Processor:
         log.warning("%s: chunk %d comes again: %s", run.id, number, failure)
         if visit.received > 1:
             self._places(run, message).unnote(_BEGAN)
-        visit.hold(2 * 4 ** (visit.received - 1))
+        visit.hold(round(wait) or 2**visit.received)
         return False
 
     def _places(self, run: BatchRun, message: ChunkMessage) -> S3Places:

@@ -270,7 +270,7 @@ class Conductor:
     def _give(self, jobs: Jobs) -> None:
         assert self._workers is not None
         while self._may_give() and self._workers.room() > 0:
-            job = jobs.next(self._workers.most, sealed=self._planner is None)
+            job = jobs.next(self._workers.most, self._clock.now(), sealed=self._planner is None)
             if job is None:
                 return
             self._workers.give(job)
@@ -281,7 +281,7 @@ class Conductor:
         reported, died, fatal = self._workers.poll(wait)
         for job, report in reported:
             self._stillborn = 0
-            follows = jobs.reported(job, report)
+            follows = jobs.reported(job, report, self._clock.now())
             if isinstance(follows, Mark):
                 marking.mark(follows, report.part)
                 if self._counting is not None and not follows.revision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -15,7 +16,7 @@ from rota.core.isolation import WHOLE_ATTEMPTS, Isolation, Stretch
 from rota.core.outcome import Failure
 from rota.embedded.batch.workers import Died
 from rota.processing.jobs import Job, JobKind, Redo, Report
-from rota.processing.marks import ATTEMPTS, FINAL, mark_of
+from rota.processing.marks import ATTEMPTS, again_after, mark_of
 
 
 class _Case:
@@ -31,7 +32,8 @@ class _Case:
 
 class Jobs:
     """The chunks of a batch run that are planned and not done. warn: called with what whoever looks after it should
-    know of workers that died: three sentences for an item that kills workers, however many it kills."""
+    know: of chunks that wait until source or sink can be reached, and of workers that died, three sentences for an item
+    that kills workers, however many it kills."""
 
     def __init__(
         self, spec: BatchSpec, revision: int, groups: tuple[str, ...], warn: Callable[[str], None] = lambda _: None
@@ -41,6 +43,7 @@ class Jobs:
         self._revision = revision
         self._groups = groups
         self._ready: deque[Job] = deque()
+        self._later: list[tuple[int, int, Job]] = []
         self._cases: dict[int, _Case] = {}
         self._ids = itertools.count()
         self._open = 0
@@ -80,8 +83,10 @@ class Jobs:
         else:
             self._ready.append(job)
 
-    def next(self, concurrency: int, *, sealed: bool) -> Job | None:
-        """The next job, paced for the rate limit."""
+    def next(self, concurrency: int, now: int, *, sealed: bool) -> Job | None:
+        """The next job, paced for the rate limit. now: milliseconds."""
+        while self._later and self._later[0][0] <= now:
+            self._put(heapq.heappop(self._later)[-1], first=True)
         if not self._ready:
             return None
         job = self._ready.popleft()
@@ -95,16 +100,21 @@ class Jobs:
         for job in reversed(list(jobs)):
             self._put(job, first=True)
 
-    def reported(self, job: Job, report: Report) -> Mark | Failure | None:
-        """What follows: the mark of a chunk that is done, or why the batch run cannot go on."""
+    def reported(self, job: Job, report: Report, now: int) -> Mark | Failure | None:
+        """What follows: the mark of a chunk that is done, or why the batch run cannot go on. now: milliseconds."""
         number = job.chunk.number
         if report.fatal is not None:
             case = self._cases.setdefault(number, _Case())
             case.failures += 1
-            if report.fatal.type in FINAL or case.failures >= ATTEMPTS:
+            wait = again_after(report.fatal, case.failures)
+            if wait is None:
                 return report.fatal
             self.retries += 1
-            self._put(job)
+            if wait:
+                self._warn(f"chunk {number} is tried again in {wait:.0f} s: {report.fatal}")
+                heapq.heappush(self._later, (now + round(wait * 1000), job.id, job))
+            else:
+                self._put(job)
             return None
         if job.kind == "count":
             case = self._cases[number]
