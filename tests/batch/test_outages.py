@@ -10,6 +10,8 @@ from tests.batch import shop
 from tests.batch.running import PATIENCE, Place
 from tests.batch.test_control import until
 
+from rota.core.batch import BatchSpec
+from rota.core.chunk import Chunk, ChunkSize, Origin
 from rota.core.errors import (
     LastingSourceError,
     SourceDeniedError,
@@ -20,7 +22,11 @@ from rota.core.errors import (
     StoreFullError,
 )
 from rota.core.outcome import failure_of
+from rota.embedded.batch.jobs import Jobs
+from rota.processing.jobs import Report
 from rota.processing.marks import again_after
+
+SPEC = BatchSpec(batch="b", task="t", source={}, sink={}, size=ChunkSize(items=10), concurrency=2)
 
 
 def test_a_batch_run_waits_until_its_source_is_back(place: Place, caplog: pytest.LogCaptureFixture) -> None:
@@ -34,6 +40,17 @@ def test_a_batch_run_waits_until_its_source_is_back(place: Place, caplog: pytest
     assert (ended.state, ended.counts.succeeded) == ("succeeded", 300)
     assert place.results() == list(range(300))
     assert place.verify(ended) == []
+
+
+def test_an_outage_does_not_go_through_all_chunks() -> None:
+    jobs = Jobs(SPEC, 0, ())
+    jobs.add(Chunk(number, Origin("items.jsonl", "1", 1000), 10 * number, 10 * number + 10) for number in range(100))
+    attempted: set[int] = set()
+    for now in range(0, 20_000, 50):
+        while (job := jobs.next(2, now, sealed=True)) is not None:
+            attempted.add(job.chunk.number)
+            assert jobs.reported(job, Report(job.id, fatal=failure_of(SourceError("no answer"))), now) is None
+    assert 3 <= len(attempted) <= 20
 
 
 def waits(error: Exception) -> list[float]:

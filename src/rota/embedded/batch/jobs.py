@@ -18,6 +18,10 @@ from rota.embedded.batch.workers import Died
 from rota.processing.jobs import Job, JobKind, Redo, Report
 from rota.processing.marks import ATTEMPTS, again_after, mark_of
 
+_QUIET = 1000
+"""Milliseconds for which nothing is given out after source or sink could not be reached, unless a chunk is done
+meanwhile: an outage should not go through all chunks."""
+
 
 class _Case:
     """A chunk that is not simply attempted and done: one that gave trouble, or one that is redriven."""
@@ -44,6 +48,7 @@ class Jobs:
         self._groups = groups
         self._ready: deque[Job] = deque()
         self._later: list[tuple[int, int, Job]] = []
+        self._quiet_until = 0
         self._cases: dict[int, _Case] = {}
         self._ids = itertools.count()
         self._open = 0
@@ -87,7 +92,7 @@ class Jobs:
         """The next job, paced for the rate limit. now: milliseconds."""
         while self._later and self._later[0][0] <= now:
             self._put(heapq.heappop(self._later)[-1], first=True)
-        if not self._ready:
+        if not self._ready or now < self._quiet_until:
             return None
         job = self._ready.popleft()
         if self._spec.rate_limit is None:
@@ -113,6 +118,7 @@ class Jobs:
             if wait:
                 self._warn(f"chunk {number} is tried again in {wait:.0f} s: {report.fatal}")
                 heapq.heappush(self._later, (now + round(wait * 1000), job.id, job))
+                self._quiet_until = now + _QUIET
             else:
                 self._put(job)
             return None
@@ -128,6 +134,7 @@ class Jobs:
             self._isolate(job.chunk, case)
             return None
         self._open -= 1
+        self._quiet_until = 0
         return self._mark(job, report, self._cases.pop(number, None))
 
     def _mark(self, job: Job, report: Report, case: _Case | None) -> Mark:
