@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.aws.batch.test_engine import check, shop
-from tests.aws.batch.world import CHUNKS, PLAN, World, lines
+from tests.aws.batch.world import CHUNKS, PLAN, World, lines, out_of_reach
 
 import rota
 from rota.aws.batch.messages import PlanMessage, decode_batch_message
@@ -138,10 +138,10 @@ def test_a_source_that_no_other_try_would_help_ends_the_batch_run_at_once(tmp_pa
 
 
 def test_a_source_that_cannot_be_read_for_now_is_tried_again(tmp_path: Path) -> None:
-    path = tmp_path / "late.jsonl"
+    path = tmp_path / "numbers.jsonl"
     world = World(shop(tmp_path), tmp_path)
     key = world.start("double", source=str(path))
-    with pytest.raises(SourceError):
-        world.step()
     path.write_bytes(b"1\n2\n")
+    with out_of_reach(path), pytest.raises(SourceError):
+        world.step()
     assert world.until_ended(key).counts.items == 2
