@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import typer
 
@@ -34,13 +35,13 @@ def complete_run(context: typer.Context, incomplete: str) -> list[str]:
     )
 
 
-def one_of(*values: str) -> Callable[[str], list[str]]:
-    """What completes an option that allows these values."""
+def choice(flag: str, help: str, *values: str) -> Any:  # noqa: A002 Typer's word
+    """An option that allows these values, which are named where `help` has {} and complete what is typed."""
 
     def complete(incomplete: str) -> list[str]:
         return [value for value in values if value.startswith(incomplete)]
 
-    return complete
+    return typer.Option(flag, help=help.format(f"{', '.join(values[:-1])} or {values[-1]}"), autocompletion=complete)
 
 
 def _complete(context: typer.Context, incomplete: str, ask: Callable[[Client], list[str]]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args
 import msgspec
 import typer
 
-from rota.cli.completion import complete_run, complete_schedule, one_of
+from rota.cli.completion import choice, complete_run, complete_schedule
 from rota.core.errors import InvalidError
 from rota.core.ids import moment, when_ms
 from rota.core.retry import Jitter as Jitters
@@ -54,10 +54,7 @@ TARGETS = (
     "task:NAME, queue:NAME, batch:NAME, lambda:NAME, sqs:URL, stepfunctions:ARN, events:BUS, an ARN or an http(s) URL."
 )
 Target = Annotated[str, typer.Argument(metavar="TARGET", help=TARGETS, show_default=False)]
-Method = Annotated[
-    str | None,
-    typer.Option("--method", help="For a URL: GET, HEAD, POST, PUT, PATCH or DELETE.", autocompletion=one_of(*METHODS)),
-]
+Method = Annotated[str | None, choice("--method", "For a URL: {}.", *METHODS)]
 Header = Annotated[
     list[str] | None,
     typer.Option("--header", metavar='"NAME: VALUE"', help='For a URL: send this header; or "none". Repeatable.'),
@@ -78,20 +75,8 @@ AtText = Annotated[
     str | None, typer.Option("--at", metavar="TIME", help="Once: ISO time with offset, or epoch seconds.")
 ]
 Timezone = Annotated[str | None, typer.Option("--timezone", metavar="ZONE", help="IANA name, such as Europe/Berlin.")]
-Dialect = Annotated[
-    str | None,
-    typer.Option(
-        "--dialect",
-        help="quartz, unix or aws; guessed from the text otherwise.",
-        autocompletion=one_of(*get_args(Dialects)),
-    ),
-]
-Dst = Annotated[
-    str | None,
-    typer.Option(
-        "--dst", help="Where clocks change: standard, quartz or aws.", autocompletion=one_of(*get_args(Daylight))
-    ),
-]
+Dialect = Annotated[str | None, choice("--dialect", "{}; guessed from the text otherwise.", *get_args(Dialects))]
+Dst = Annotated[str | None, choice("--dst", "Where clocks change: {}.", *get_args(Daylight))]
 Anchor = Annotated[
     str | None, typer.Option("--anchor", metavar="TIME", help='With --every: a time it keeps in step with; or "none".')
 ]
@@ -110,31 +95,14 @@ Jitter = Annotated[str | None, typer.Option("--jitter", metavar="SECONDS", help=
 Payload = Annotated[
     str | None, typer.Option("--payload", metavar="JSON", help="What the target is given; @FILE, or - for stdin.")
 ]
-Misfire = Annotated[
-    str | None,
-    typer.Option(
-        "--misfire",
-        help="Ticks later than --grace: skip, once, earliest or all.",
-        autocompletion=one_of(*get_args(Misfires)),
-    ),
-]
+Misfire = Annotated[str | None, choice("--misfire", "Ticks later than --grace: {}.", *get_args(Misfires))]
 Grace = Annotated[str | None, typer.Option("--grace", metavar="SECONDS", help="Later than this is a misfire.")]
-Overlap = Annotated[
-    str | None,
-    typer.Option(
-        "--overlap",
-        help="allow, skip, queue_one, queue_all or cancel_previous.",
-        autocompletion=one_of(*get_args(Overlaps)),
-    ),
-]
+Overlap = Annotated[str | None, choice("--overlap", "{}.", *get_args(Overlaps))]
 MaxExecutions = Annotated[str | None, typer.Option("--max-executions", metavar="N", help='Fire so often; or "none".')]
 Timeout = Annotated[
     str | None, typer.Option("--timeout", metavar="SECONDS", help='For one attempt; "none": the task\'s.')
 ]
-Delivery = Annotated[
-    str | None,
-    typer.Option("--delivery", help="at_least_once or at_most_once.", autocompletion=one_of(*get_args(Deliveries))),
-]
+Delivery = Annotated[str | None, choice("--delivery", "{}.", *get_args(Deliveries))]
 Precise = Annotated[
     bool | None,
     typer.Option("--precise/--no-precise", help="Start within milliseconds on AWS too.", show_default=False),
@@ -151,9 +119,7 @@ RetryInitial = Annotated[
 ]
 RetryFactor = Annotated[str | None, typer.Option("--retry-factor", metavar="X", help="Each wait is so much longer.")]
 RetryMaximum = Annotated[str | None, typer.Option("--retry-maximum", metavar="SECONDS", help="The longest wait.")]
-RetryJitter = Annotated[
-    str | None, typer.Option("--retry-jitter", help="full, equal or none.", autocompletion=one_of(*get_args(Jitters)))
-]
+RetryJitter = Annotated[str | None, choice("--retry-jitter", "{}.", *get_args(Jitters))]
 
 # Fewer digits may also be a date or a year, such as 20270101, and a time long past would fire at once.
 _EPOCH = re.compile(r"\d{9,14}(\.\d+)?", re.ASCII)

@@ -6,7 +6,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from rota.cli.completion import complete_schedule, one_of
+from rota.cli.completion import choice, complete_schedule
 from rota.cli.options import Json, Limit, RunId, Url, instant
 from rota.cli.output import note, print_fields, print_json, print_table, say
 from rota.cli.session import connect
@@ -18,14 +18,7 @@ from rota.wiring import DEFAULT_URL
 
 group: typer.Typer = typer.Typer(name="run", help="See runs, and cancel them.", no_args_is_help=True)
 
-State = Annotated[
-    str | None,
-    typer.Option(
-        "--state",
-        help="pending, held, running, succeeded, failed, cancelled or interrupted.",
-        autocompletion=one_of(*get_args(RunState)),
-    ),
-]
+State = Annotated[str | None, choice("--state", "{}.", *get_args(RunState))]
 
 
 @group.command("list")

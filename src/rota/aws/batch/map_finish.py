@@ -203,7 +203,7 @@ class MapEnds:
         return _told(run)
 
     def _following(self, state: Ended, taken: Taken) -> Prepared | Told | None:
-        """Another round, or that there is none for now; None if the batch run is to end."""
+        """What follows a round: another, or for a pause the end of this execution; None if the batch run ends."""
         run, places = self._run(state.run), places_of(self._run(state.run))
         if read_turn(places.folder, run) > state.turn:
             # This execution has ended once already, and does so again.
