@@ -7,7 +7,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -137,13 +138,20 @@ def emulator(port: int) -> Emulator:
     return Emulator(port)
 
 
-def functions(region: str | None = None, endpoint_url: str | None = None) -> Functions:
-    """Lambda functions on the fly, with the credentials of the environment."""
+@contextmanager
+def _needing_aws() -> Iterator[None]:
+    """NotFoundError where what is imported within is not installed."""
     try:
-        from rota.aws.functions import Functions
-        from rota.aws.sessions import client
+        yield
     except ModuleNotFoundError as error:
         raise NotFoundError("module", error.name or "boto3", "pip install 'rota[aws]' brings it") from error
+
+
+def functions(region: str | None = None, endpoint_url: str | None = None) -> Functions:
+    """Lambda functions on the fly, with the credentials of the environment."""
+    with _needing_aws():
+        from rota.aws.functions import Functions
+        from rota.aws.sessions import client
 
     return Functions(lambda service: client(service, region, endpoint_url))
 
@@ -157,20 +165,16 @@ def synthesize(app: App, name: str, platform: Platform | None, **options: Any) -
 
 def check_region() -> None:
     """RotaError if nothing says in which region of AWS to deploy."""
-    try:
+    with _needing_aws():
         from rota.aws.sessions import check_region as check
-    except ModuleNotFoundError as error:
-        raise NotFoundError("module", error.name or "boto3", "pip install 'rota[aws]' brings it") from error
 
     check()
 
 
 def deployer(bucket: str | None, **hooks: Any) -> Deployer:
     """What deploys stacks with the credentials of the environment. hooks: those of rota.aws.deploy."""
-    try:
+    with _needing_aws():
         from rota.aws.deploy import deployer as make
-    except ModuleNotFoundError as error:
-        raise NotFoundError("module", error.name or "boto3", "pip install 'rota[aws]' brings it") from error
 
     return make(bucket, **hooks)
 

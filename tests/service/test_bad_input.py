@@ -131,12 +131,13 @@ def test_nothing_raises_but_errors_of_rota(name: str, field: str) -> None:
 
 
 REFUSED: list[tuple[str, str, object]] = [
-    *[("schedules.create", "tags", value) for value in ("foo", None, 5, {"a": 1}, b"a", [5])],
+    *[("schedules.create", "tags", value) for value in ("foo", "", 0, None, 5, {"a": 1}, b"a", [5])],
     *[("schedules.update", "tags", value) for value in ("foo", None, 5)],
     *[("app.schedule", "tags", value) for value in ("foo", None)],
     *[("at with id", "when", value) for value in (MAX, "9999-12-31T00:00:00Z", 10**30)],
     *[("at", "when", value) for value in (MAX, "9999-12-31T00:00:00Z", "1700-01-01T00:00:00Z")],
     *[("at_many", "rows", value) for value in (5, [5], [(1.8e9,)], [(1, 2, 3)], "ab", ["ab"], {"a": 1}, [{1, 2}])],
+    *[("schedules.why", "when", f"{year}-01-01T00:00") for year in ("0001", "1500", "3000", "9999")],
     *[("schedules.list", field, 5) for field in ("tag", "search", "after")],
     *[("schedules.get_many", "ids", value) for value in ("a", 5, [5])],
     *[("schedules.get", "id", value) for value in (5, ["a"], None)],

@@ -24,8 +24,8 @@ log: logging.Logger = logging.getLogger("rota.heartbeat")
 
 
 class Heartbeat:
-    """hold: hides the messages for so many seconds from now. first: seconds until that is done for the first time. Use
-    it as a context manager around the work."""
+    """hold: given the seconds for which what is in hand is to be held from now. first: seconds until that is called for
+    the first time. Use it as a context manager around the work."""
 
     def __init__(self, hold: Callable[[int], None], first: float = PATIENCE, every: float = EVERY) -> None:
         self._hold = hold
@@ -38,12 +38,18 @@ class Heartbeat:
         """Hide the message, as long as the work goes on at least."""
         self._hold(min(seconds, HELD))
 
+    def put_back(self, seconds: int) -> None:
+        """Have the message come again after so many seconds: the work is over, and nothing hides it any more."""
+        self._over.set()
+        self._thread.join()
+        self._hold(seconds)
+
     def _beat(self) -> None:
         wait = self._first
         while not self._over.wait(wait):
             try:
                 self._hold(HELD)
-            except Exception as error:  # noqa: BLE001 the message may come again while this goes on, which is harmless
+            except Exception as error:  # noqa: BLE001 the next time may succeed; what follows if none does is the caller's matter
                 log.warning("what is in hand could not be held for longer: %s", error)
             wait = self._every
 

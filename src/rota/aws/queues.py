@@ -16,10 +16,10 @@ from botocore.exceptions import ClientError
 from rota.aws.near import MISSING, NearTier, Outgoing
 from rota.aws.sessions import translating
 from rota.aws.settings import LONGEST_DELAY, StackSettings
+from rota.connectors.aws_errors import code_of
 from rota.core.errors import InvalidError, NotFoundError, StoreError
 from rota.ports.clock import Clock
 from rota.ports.queues import Message, NewMessage
-from rota.targets.aws import code_of
 
 _LONGEST_VISIBILITY = 43_200
 _BATCH = 10
@@ -39,7 +39,7 @@ class SqsQueues:
         self._sqs = sqs
         self._prefix = settings.queue_prefix
         self._names = settings.queues
-        self._own = {settings.dispatch_queue, settings.worker_queue, settings.dead_queue}
+        self._may_have = settings.may_have_queue
         self._near = near
         self._clock = clock
 
@@ -122,10 +122,10 @@ class SqsQueues:
         """Of a stack that does not tell its queues."""
         start = self._prefix.rpartition("/")[2]
         urls = self._sqs.list_queues(QueueNamePrefix=start).get("QueueUrls", ())
-        return [url.rpartition("/")[2].removeprefix(start) for url in urls if url not in self._own]
+        return [name for url in urls if self._may_have(name := url.rpartition("/")[2].removeprefix(start))]
 
     def _check(self, queue: str) -> None:
-        if f"{self._prefix}{queue}" in self._own or (self._names is not None and queue not in self._names):
+        if not self._may_have(queue):
             raise NotFoundError("queue", queue, _NONE)
 
     def _size(self, url: str) -> int:

@@ -24,7 +24,7 @@ log: logging.Logger = logging.getLogger("rota.receipts")
 
 class Receipts:
     """sqs: a boto3 client. queue: the URL where the messages come from, at most ten. most: seconds that the function
-    may take; nothing is hidden for longer at a time, since it would be dead by then."""
+    may take; nothing is hidden for longer at a time while it works, since it would be dead by then."""
 
     def __init__(self, sqs: Any, queue: str, messages: Sequence[Delivered], most: int) -> None:
         self._sqs = sqs

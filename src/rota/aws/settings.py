@@ -75,6 +75,11 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True):
         check_number("ROTA_SHARDS", self.shards, 0, 512, whole=True)
         check_number("ROTA_RETENTION_DAYS", self.retention_days, 1, 3650, whole=True)
 
+    def may_have_queue(self, name: str) -> bool:
+        """Whether the app may have an embedded queue of this name, as far as the stack tells: its own are none."""
+        own = (self.dispatch_queue, self.worker_queue, self.dead_queue)
+        return f"{self.queue_prefix}{name}" not in own and (self.queues is None or name in self.queues)
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """From the environment of a function. InvalidError names the variable."""

@@ -15,14 +15,13 @@ from rota.aws.queues import SqsQueues
 from rota.aws.sessions import translating
 from rota.aws.settings import StackSettings
 from rota.client import Client
-from rota.connectors.aws_errors import DENIED
+from rota.connectors.aws_errors import DENIED, code_of
 from rota.core.errors import InvalidError, NotFoundError
 from rota.core.run import RunSpec
 from rota.core.target import BatchTarget, QueueTarget, TaskTarget
 from rota.ports.batches import BatchStore
 from rota.service.batches import NOWHERE, Surroundings
 from rota.system import RandomIds
-from rota.targets.aws import code_of
 
 _BY_URL = "give the queue's URL as sqs:URL"
 
@@ -37,13 +36,12 @@ class _NoBatches:
 
 class KnownTargets:
     """Refuses, before anything is stored, what a stack cannot fire: a queue, task or batch that it does not have. The
-    stack's own queues are none of the app's."""
+    stack's own queues are none of the app's, as far as it tells its app's or they take part in firing."""
 
     def __init__(self, sqs: Any, settings: StackSettings, *, batches: bool = False) -> None:
         self._sqs = sqs
         self._settings = settings
         self._batches = batches
-        self._own = {settings.dispatch_queue, settings.worker_queue, settings.dead_queue}
         self._known: set[str] = set()
 
     def __call__(self, spec: RunSpec) -> None:
@@ -59,9 +57,9 @@ class KnownTargets:
             self._known.add(target.name)
 
     def _look(self, name: str) -> None:
-        url, known = f"{self._settings.queue_prefix}{name}", self._settings.queues
+        url = f"{self._settings.queue_prefix}{name}"
         missing, cure = "the stack has none of this name", "name it as a target in the app and deploy"
-        if url in self._own or (known is not None and name not in known):
+        if not self._settings.may_have_queue(name):
             raise NotFoundError("queue", name, f"{missing}; {cure}, or {_BY_URL}")
         with translating("sqs", queue=name):
             try:

@@ -24,6 +24,7 @@ from rota.cli.options import Json, Limit, Url, json_value
 from rota.cli.output import note, print_fields, print_json, print_table, say
 from rota.cli.session import connect, load_app, refuse_missing
 from rota.client import Client
+from rota.connectors.stored import sink_place
 from rota.core.batch import BatchRun
 from rota.core.errors import InvalidError, public_name
 from rota.core.ids import iso
@@ -151,7 +152,7 @@ def _print_run(run: BatchRun, json: bool) -> None:
         ("retries", amount(run.retries)),
         ("chunks", f"{amount(run.done)} of {'?' if run.sealed is None else amount(run.sealed)}"),
         ("results", f"{amount(run.results)}, {size(run.result_bytes)}"),
-        ("sink", str(run.spec.sink.get("path", run.spec.sink.get("table", "")).replace("{run}", run.id))),
+        ("sink", sink_place(run)),
         *shape_fields(run),
         ("manifest", f"{run.manifest}, version {run.version}" if run.manifest else ""),
         ("root", run.root),
@@ -250,6 +251,7 @@ def show(
 @group.command()
 def watch(id: BatchRunId, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Follow a batch run until it has ended. Exit code 1 unless it succeeds, or if nobody carries it out."""
+    refuse_missing(url)
     with Follower(Place(url), None) as follower:
         ended = follower.until_ended(follower.client.batches.get(id))
     _finish(ended, json)

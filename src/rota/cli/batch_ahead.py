@@ -15,6 +15,7 @@ from rota.aws.batch_cost import Dollars, costs
 from rota.cli.batch_dollars import dollars_fields, dollars_shape, planned_dollars
 from rota.cli.batch_shapes import amount, batch_shape, estimate_fields, lanes, size
 from rota.cli.output import note, print_fields, print_json
+from rota.connectors.stored import sink_place
 from rota.core.batch import BatchRun
 from rota.core.errors import InvalidError
 from rota.core.topology import Choice
@@ -59,7 +60,7 @@ def print_plan(run: BatchRun, app: App, choice: Choice | None, *, json: bool) ->
             ("chunks", amount(plan.chunks) + more),
             (lanes(run), str(run.spec.concurrency)),
             ("tolerated", str(run.spec.tolerated)),
-            ("sink", str(run.spec.sink.get("path", run.spec.sink.get("table", "")))),
+            ("sink", sink_place(run)),
             *_choice_field(choice),
             *dollars_fields(dollars, timed=False),
             *_refusals(choice),

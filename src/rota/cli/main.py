@@ -20,7 +20,7 @@ from rota.cli.deploy import deploy, destroy
 from rota.cli.emulator import emulator
 from rota.cli.function import group as function
 from rota.cli.options import AS_JSON
-from rota.cli.output import print_error, print_usage_error, say
+from rota.cli.output import print_error, print_refusal, say
 from rota.cli.queue import group as queue
 from rota.cli.run import group as run
 from rota.cli.schedule import group as schedule
@@ -51,12 +51,12 @@ class _Rota(TyperGroup):
         except typer.TyperException as error:
             if not standalone_mode:
                 raise
-            print_usage_error(error.format_message())
+            print_refusal(error.format_message())
             ended = error.exit_code
         except typer.Abort:
             if not standalone_mode:
                 raise
-            print_usage_error("aborted")
+            print_refusal("aborted", "Aborted")
             ended = 1
         if standalone_mode:
             sys.exit(ended)

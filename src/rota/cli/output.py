@@ -69,9 +69,9 @@ def print_error(error: RotaError, *, as_json: bool) -> None:
     note(msgspec.json.encode(said).decode())
 
 
-def print_usage_error(message: str) -> None:
-    """One JSON object that says how the command was misused."""
-    note(msgspec.json.encode({"error": message, "kind": "UsageError", "ids": {}}).decode())
+def print_refusal(message: str, kind: str = "UsageError") -> None:
+    """One JSON object that says why no command ran to its end."""
+    note(msgspec.json.encode({"error": message, "kind": kind, "ids": {}}).decode())
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], cut: Sequence[str] = ()) -> None:

@@ -95,13 +95,12 @@ class Batches:
 
     def topology(self, name: str, **options: Unpack[StartOptions]) -> Choice | None:
         """On AWS, which topology a batch run would have that `start` is asked for in this way, why, and which others
-        cannot carry it out; None on one machine. Raises what `start` does."""
+        cannot carry it out; None on one machine. Raises what `start` does, but for what the sink holds."""
         made = self.draft(name, **options)
         return None if self._around.choose is None else self._around.choose(made)
 
     def draft(self, name: str, **options: Unpack[StartOptions]) -> BatchRun:
-        """Likewise without a look at its topology, and whatever its sink holds: perhaps the results of this very start,
-        asked for a second time."""
+        """The batch run that is asked for, checked but for its topology and for what its sink holds."""
         for option in options:
             if option not in StartOptions.__annotations__:
                 raise InvalidError("start", option, "one of " + ", ".join(StartOptions.__annotations__))
@@ -197,9 +196,7 @@ class Batches:
         could not be decoded; one that ended early also goes on where it stopped. Raises ConflictError if it has not
         ended, there is nothing to do, or a group holds such records."""
         if groups is not None:
-            for group in check_list("groups", groups, "numbers or ids of failure groups"):
-                if not isinstance(group, str):
-                    check_number("groups", group, 1, 2**53, whole=True)
+            check_list("groups", groups, "numbers or ids of failure groups")
         return self._asked(batches.redrive(self._store, id, groups))
 
     def purge(self, id: str) -> BatchRun:

@@ -17,7 +17,7 @@ from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.connectors.aws_clients import aws_client
-from rota.connectors.aws_errors import store_error
+from rota.connectors.aws_errors import code_of, store_error
 from rota.connectors.jsonl import join_lines
 from rota.connectors.options import DynamoTable
 from rota.connectors.part_files import part_name
@@ -59,7 +59,7 @@ class DynamoTableSink:
             try:
                 described = self._client.describe_table(TableName=self._table)["Table"]
             except ClientError as error:
-                if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                if code_of(error) == "ResourceNotFoundException":
                     raise InvalidError("sink", self._table, "the name of a DynamoDB table that exists is") from error
                 raise self._failed(error) from error
             except BotoCoreError as error:
@@ -113,7 +113,7 @@ class DynamoTableSink:
             try:
                 answer = self._client.batch_write_item(RequestItems={self._table: requests})
             except ClientError as error:
-                if error.response["Error"]["Code"] not in {
+                if code_of(error) not in {
                     "ProvisionedThroughputExceededException",
                     "ThrottlingException",
                 }:

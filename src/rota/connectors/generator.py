@@ -20,7 +20,7 @@ from rota.connectors.options import Generator
 from rota.connectors.spool import Spool
 from rota.core.block import Block, empty_block
 from rota.core.chunk import Chunk, ChunkSize, Origin
-from rota.core.errors import InvalidError, SourceError
+from rota.core.errors import InvalidError, LastingSourceError, SourceError
 from rota.core.payload import stranger_to_json
 
 _READ = 1 << 18
@@ -122,7 +122,7 @@ class GeneratorSource:
             return text
         except (TypeError, ValueError, RecursionError) as error:
             place = next((at + index for index, item in enumerate(batch) if not _is_json(item)), at)
-            raise SourceError(
+            raise LastingSourceError(
                 f"item {place} of generator {self._name!r} is no JSON value: {error}", source=self._name
             ) from error
 
@@ -131,7 +131,7 @@ class GeneratorSource:
             return
         for index, item in enumerate(items):
             if stranger := stranger_to_json(item):
-                raise SourceError(
+                raise LastingSourceError(
                     f"item {at + index * step} of generator {self._name!r} is no JSON value: {stranger}",
                     source=self._name,
                 )
@@ -147,7 +147,7 @@ class GeneratorSource:
                 data = self._spool.read(chunk, offset, offset + reach)
                 whole = data.rfind(b"\n") + 1
             if not data:
-                raise SourceError(
+                raise LastingSourceError(
                     f"the spooled chunk {chunk.number} of {chunk.origin.uri!r} is incomplete", source=chunk.origin.uri
                 )
             values = decode_lines(data[:whole], 0).values

@@ -144,7 +144,8 @@ class NoSink(msgspec.Struct, frozen=True, tag="none"):
 
 
 def check_options(face: Literal["source", "sink"], options: msgspec.Struct) -> None:
-    """InvalidError for an option whose value is not of its type; making one of these values does not look."""
+    """InvalidError for an option whose value is not of its type; making one of these values does not look, but for
+    `Inventory`."""
     for option in msgspec.structs.fields(options):
         value = getattr(options, option.name)
         try:

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.connectors.aws_clients import aws_client
-from rota.connectors.aws_errors import store_error
+from rota.connectors.aws_errors import code_of, store_error
 from rota.connectors.place import BLOCK
 from rota.core.errors import InvalidError, StoreError
 
@@ -29,7 +29,7 @@ class Bucket:
         try:
             return self._ask(action, **arguments)
         except ClientError as error:
-            if error.response["Error"]["Code"] in {"404", "NoSuchBucket"}:
+            if code_of(error) in {"404", "NoSuchBucket"}:
                 raise InvalidError("sink", self._uri, "a bucket that exists is") from error
             raise self._failed(error) from error
         except BotoCoreError as error:
@@ -46,7 +46,7 @@ class Bucket:
         try:
             data: bytes = self._ask("get_object", Key=key)["Body"].read()
         except ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
+            if code_of(error) in _MISSING:
                 return None
             raise self._failed(error) from error
         except BotoCoreError as error:
@@ -58,7 +58,7 @@ class Bucket:
         try:
             self._ask("put_object", Key=key, Body=content, IfNoneMatch="*")
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _TAKEN:
+            if code_of(error) not in _TAKEN:
                 raise self._failed(error) from error
             return False
         except BotoCoreError as error:
@@ -72,7 +72,7 @@ class Bucket:
             for data in self._ask("get_object", Key=key)["Body"].iter_chunks(BLOCK):
                 found.update(data)
         except ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
+            if code_of(error) in _MISSING:
                 return ""
             raise self._failed(error) from error
         except BotoCoreError as error:

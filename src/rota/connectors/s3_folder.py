@@ -11,7 +11,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rota.connectors.aws_clients import aws_client
-from rota.connectors.aws_errors import source_error, store_error
+from rota.connectors.aws_errors import code_of, source_error, store_error
 from rota.connectors.place import BLOCK
 from rota.connectors.s3 import split_uri
 from rota.core.errors import SourceError, StoreError
@@ -57,7 +57,7 @@ class S3Folder:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name, **ranged)
             data: bytes = answer["Body"].read()
         except ClientError as error:
-            code = error.response["Error"]["Code"]
+            code = code_of(error)
             if code in _MISSING:
                 return None
             if code in {"InvalidRange", "416"}:
@@ -72,7 +72,7 @@ class S3Folder:
         try:
             self._client.download_file(self._bucket, self._prefix + name, str(path))
         except ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
+            if code_of(error) in _MISSING:
                 return False
             raise self._failed(name, error) from error
         except BotoCoreError as error:

@@ -86,8 +86,12 @@ def check_stored(run: BatchRun, make: Callable[..., Iterable[object]] | None = N
     open_stored_sink(filled(run.spec.sink, run.id)).check()
 
 
+def sink_place(run: BatchRun) -> str:
+    """Where the results of a batch run go: a path, a URI, or a table; nothing where they are not kept."""
+    options = filled(run.spec.sink, run.id)
+    return str(options.get("path", options.get("table", "")))
+
+
 def check_sink_vacant(run: BatchRun) -> None:
     """ConflictError if the sink of a batch run that is to be accepted holds results already."""
-    options = filled(run.spec.sink, run.id)
-    place = str(options.get("path", options.get("table", "")))
-    check_vacant(place, open_stored_sink(options).holder(), run.id)
+    check_vacant(sink_place(run), open_stored_sink(filled(run.spec.sink, run.id)).holder(), run.id)

@@ -174,7 +174,7 @@ def group_failures(counted: list[tuple[Signature, int, str, int]]) -> list[Failu
 def named_group(found: list[FailureGroup], name: int | str) -> FailureGroup:
     """The group with this number or id; InvalidError if there is none."""
     for one in found:
-        if name in (one.number, one.id):
+        if not isinstance(name, bool) and name in (one.number, one.id):
             return one
     raise InvalidError(
         "group",

@@ -73,7 +73,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             check_number("timeout", self.timeout, 0, 604_800, above=True)
         if self.retry is not None and not isinstance(self.retry, Retry):
             raise InvalidError("retry", self.retry, "None or a rota.Retry")
-        if self.tags:
+        if self.tags != ():
             check_tags(self.tags)
         if self.description != "":
             check_text("description", self.description)

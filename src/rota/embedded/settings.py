@@ -15,8 +15,9 @@ from rota.embedded.sqlite.connection import Durability
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """workers: threads for tasks. async_limit: coroutines at once. durability: "power" syncs every acknowledged
     write, "process" survives `kill -9` but not power loss. retention: seconds that finished runs and ledger rows are
-    kept. grace: seconds that stopping waits for running tasks. horizon: seconds ahead that the near tier looks.
-    near_limit: how many runs, and how many schedules, it holds at most."""
+    kept; batch runs with dead letters stay until they are purged. grace: seconds that stopping waits for running tasks.
+    horizon: seconds ahead that the near tier looks. near_limit: how many runs, and how many schedules, it holds at
+    most."""
 
     workers: int = 10
     async_limit: int = 1000

@@ -71,10 +71,7 @@ def instants_in(field: str, when: object, zone: str) -> list[int]:
             raise InvalidError(field, when, allowed) from None
         if wall.tzinfo is None:
             info = ZoneInfo(zone)
-            try:
-                both = [epoch_ms(wall.replace(tzinfo=info, fold=fold).astimezone(ZoneInfo("UTC"))) for fold in (0, 1)]
-            except OverflowError:
-                raise InvalidError(field, when, "a time between 1740 and 2200") from None
+            both = [when_ms(field, wall.replace(tzinfo=info, fold=fold).isoformat()) for fold in (0, 1)]
             return both if both[0] < both[1] else both[:1]
     return [when_ms(field, when)]
 

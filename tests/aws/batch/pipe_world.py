@@ -99,7 +99,7 @@ class PipeWorld(World):
         raise AssertionError("it comes again and again")
 
     def _free(self, received: int) -> Visit:
-        return Visit(received, self._left, lambda _: None)
+        return Visit(received, self._left, lambda _: None, lambda _: None)
 
     def _invoke_step(self, name: str, step: Step) -> str:
         if name == "Process":

@@ -87,6 +87,12 @@ def test_any_other_error_brings_the_message_back_later_and_later(error: Exceptio
     assert [seconds for _, seconds in function.held if seconds > HELD] == [60, 480, 7200]
 
 
+def test_what_is_put_back_stays_away_as_long_as_was_asked() -> None:
+    function = Function(lambda _body, visit: visit.put_back(512) or False)
+    assert function.deliver(record(READABLE)) == ["m"]
+    assert function.held[-1] == ("receipt of m", 512)
+
+
 def test_a_message_of_another_version_waits_for_functions_that_know_it() -> None:
     newer = READABLE.removesuffix("}") + ',"v":2}'
     assert Function(lambda it, _visit: decode_batch_message(it)).deliver(record(newer)) == ["m"]

@@ -104,7 +104,7 @@ def test_a_message_is_done_when_its_workflow_has_succeeded_and_comes_again_other
     states, holds = States(throttled, "TIMED_OUT", "SUCCEEDED"), list[int]()
     starter = Starter(states, "machine")
     body = encode_batch_message(MESSAGE)
-    done = [starter.handle(body, Visit(received, lambda: 1000, holds.append)) for received in (1, 2, 3)]
+    done = [starter.handle(body, Visit(received, lambda: 1000, lambda _: None, holds.append)) for received in (1, 2, 3)]
     assert (done, holds) == ([False, False, True], [2, 4])
     assert [msgspec.json.decode(it["input"])["received"] for it in states.started] == [1, 2, 3]
 

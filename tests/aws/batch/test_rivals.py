@@ -81,7 +81,7 @@ def function(world: World, before: Callable[[], object] = nothing, after: Callab
 
 
 def visit() -> Visit:
-    return Visit(1, lambda: LEFT, lambda _: None)
+    return Visit(1, lambda: LEFT, lambda _: None, lambda _: None)
 
 
 def objects() -> Iterator[str]:

@@ -25,6 +25,7 @@ from rota.aws.batch.processor import Processor, Visit
 from rota.aws.batch.sending import SendingBatches
 from rota.aws.batch.settings import BatchSettings
 from rota.aws.batch.sweeper import Sweeper
+from rota.aws.holding import HELD
 from rota.aws.near import NearTier
 from rota.connectors.stored import sink_json, source_json
 from rota.core.batch import BatchKey, BatchRun
@@ -167,10 +168,10 @@ class World:
         return self.processor.handle(held.body, self._visit(held, held.received))
 
     def _visit(self, held: Held, received: int) -> Visit:
-        def hold(seconds: int) -> None:
+        def put_back(seconds: int) -> None:
             held.visible = self.clock.now() + 1000 * seconds
 
-        return Visit(received, self._left, hold)
+        return Visit(received, self._left, lambda seconds: put_back(min(seconds, HELD)), put_back)
 
     def _left(self) -> int:
         return LEFT

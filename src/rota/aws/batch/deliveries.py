@@ -64,7 +64,7 @@ class Deliveries:
         heart = Heartbeat(hold, self._patience if self._was_short and received < 2 else 0)
         try:
             with heart:
-                return deal(row["body"], Visit(received, left, heart.hold)) is not False
+                return deal(row["body"], Visit(received, left, heart.hold, heart.put_back)) is not False
         except UnreadableError as error:
             # The log keeps what it was.
             log.error("a message is dropped: %s", error)  # noqa: TRY400 the error says all

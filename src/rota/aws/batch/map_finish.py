@@ -42,7 +42,7 @@ from rota.connectors.s3 import split_uri
 from rota.core.batch import BatchRun
 from rota.core.chunk import Origin
 from rota.core.completion import ChunkRow, Mark, Verdict
-from rota.core.errors import NotFoundError, RotaError, SourceError, StoreError
+from rota.core.errors import LastingSourceError, NotFoundError, RotaError, SourceError, StoreError
 from rota.ports.clock import Clock
 from rota.processing.ending import rows
 from rota.processing.jobs import Job, Redo
@@ -154,7 +154,7 @@ class MapEnds:
         """All of the ledger. SourceError if it is about another object than the source is now."""
         for row in rows(self._ledger, run.key, "all"):
             if row.chunk.origin.uri == origin.uri and row.chunk.origin != origin:
-                raise SourceError(f"source {origin.uri!r} changed since the batch run began; start a new one")
+                raise LastingSourceError(f"source {origin.uri!r} changed since the batch run began; start a new one")
             yield row
 
     def _jobs(self, run: BatchRun, turn: int, nth: int, kind: Kind, places: S3Places) -> Prepared:

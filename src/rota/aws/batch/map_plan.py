@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import boto3
 import msgspec
 
 from rota.aws.batch.map_machine import MOST_INPUT, Kind, Reader, state_of
+from rota.connectors.aws_clients import aws_client
 from rota.connectors.inventory import InventorySource
 from rota.connectors.json_array import ArrayCutter
 from rota.connectors.s3 import S3Objects, split_uri
@@ -107,7 +107,7 @@ def check_map(spec: BatchSpec, run_id: str = "", client: Any = None) -> None:
     for what is not there or may not be read."""
     reader = reader_of(spec)
     path = str(filled(spec.source, run_id)["path"])
-    client = client or boto3.client("s3")
+    client = client or aws_client("s3", "source", path)
     if reader == "inventory":
         InventorySource(path, client=client).check()
     objects = S3Objects(path, client)
@@ -154,7 +154,7 @@ def prepared(run: BatchRun, turn: int, nth: int, kind: Kind, client: Any = None)
         key = key[: min((key.index(sign) for sign in _MAGIC if sign in key), default=len(key))]
         origin = Origin(path)
     else:
-        [origin] = S3Objects(path, client or boto3.client("s3")).find()
+        [origin] = S3Objects(path, client).find()
     percent = spec.tolerated.percent
     return msgspec.structs.replace(
         nothing(run, turn, nth),
@@ -194,7 +194,7 @@ def about(reader: str, origin: Origin, client: Any = None) -> int:
     """How many items there are, as the first of them let expect; 0 if they tell nothing."""
     if reader not in ("json", "lines", "csv") or not origin.size:
         return 0
-    text = S3Objects(origin.uri, client or boto3.client("s3")).read(origin, 0, min(SAMPLE, origin.size))
+    text = S3Objects(origin.uri, client).read(origin, 0, min(SAMPLE, origin.size))
     if reader == "json":
         ends = [cut.end for cut in ArrayCutter(ChunkSize(items=1), 0, origin.uri, LARGEST_OBJECT).feed(text)]
         items, behind = len(ends), ends[-1] if ends else 0
@@ -205,5 +205,5 @@ def about(reader: str, origin: Origin, client: Any = None) -> int:
 
 def changed(origin: Origin, client: Any = None) -> bool:
     """Whether the object is another one than was pinned. SourceError if it is gone."""
-    [now] = S3Objects(origin.uri, client or boto3.client("s3")).find()
+    [now] = S3Objects(origin.uri, client).find()
     return now.fingerprint != origin.fingerprint

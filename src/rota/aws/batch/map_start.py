@@ -109,14 +109,8 @@ class MapStarter:
 
     def look(self, arn: str) -> Execution | None:
         """An execution of the state machine; None if it goes on, is gone, or is of no batch run."""
-        with translating("states"):
-            try:
-                found = self._client.describe_execution(executionArn=arn)
-            except ClientError as error:
-                if code_of(error) not in _GONE:
-                    raise
-                return None
-        if found["status"] in _GOING:
+        found = self._described(arn)
+        if found is None or found["status"] in _GOING:
             return None
         try:
             given = msgspec.json.decode(found.get("input") or "", type=_Given)
@@ -151,15 +145,21 @@ class MapStarter:
 
     def _state(self, run: BatchRun, turn: int) -> Execution | None:
         """How an execution ended; None while it goes on."""
-        arn = execution_arn(self._machine, execution_name(run, turn))
-        with translating("states", batch_run=run.id):
+        found = self._described(execution_arn(self._machine, execution_name(run, turn)), batch_run=run.id)
+        if found is None:
+            return Execution(run.id, run.revision, turn, "never begun")
+        return None if found["status"] in _GOING else _execution(found, _Given(run.id, run.revision, turn))
+
+    def _described(self, arn: str, **ids: str) -> dict[str, Any] | None:
+        """What Step Functions says of an execution; None if it is gone."""
+        with translating("states", **ids):
             try:
-                found = self._client.describe_execution(executionArn=arn)
+                found: dict[str, Any] = self._client.describe_execution(executionArn=arn)
             except ClientError as error:
                 if code_of(error) not in _GONE:
                     raise
-                return Execution(run.id, run.revision, turn, "never begun")
-        return None if found["status"] in _GOING else _execution(found, _Given(run.id, run.revision, turn))
+                return None
+        return found
 
 
 def _execution(found: dict[str, Any], given: _Given) -> Execution:

@@ -34,7 +34,7 @@ from rota.core.block import Block
 from rota.core.chunk import Chunk, ChunkSize, Origin
 from rota.core.completion import FailureCount, Mark
 from rota.core.current import CURRENT, CurrentRun
-from rota.core.errors import SourceError
+from rota.core.errors import LastingSourceError, SourceError
 from rota.core.ledger_tree import FAN_OUT, sums_of
 from rota.ports.clock import Clock
 from rota.ports.source import Source
@@ -289,7 +289,7 @@ def _goes_on(run: BatchRun, shared: Shared) -> bool:
 
 def _check_unchanged(uri: str, fingerprint: str, listed: Given) -> None:
     if fingerprint.partition("@")[0].strip('"') != str(listed.v["Etag"]).strip('"'):
-        raise SourceError(f"source {uri!r} changed while the batch run read its list of objects")
+        raise LastingSourceError(f"source {uri!r} changed while the batch run read its list of objects")
 
 
 def means(run: BatchRun, uri: str) -> bool:

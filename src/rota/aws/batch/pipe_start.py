@@ -15,7 +15,7 @@ from rota.aws.batch.pipe_messages import Execution, chunk_message, encode_execut
 from rota.aws.batch.processor import Visit
 
 log: logging.Logger = logging.getLogger("rota.batch")
-_LONGEST_HOLD = 120
+_LONGEST_WAIT = 120
 
 
 class Starter:
@@ -30,7 +30,7 @@ class Starter:
         what is no chunk's message."""
         if self._run(encode_execution(Execution(chunk_message(body), visit.received))):
             return True
-        visit.hold(min(_LONGEST_HOLD, 2**visit.received))
+        visit.put_back(min(_LONGEST_WAIT, 2**visit.received))
         return False
 
     def _run(self, execution: str) -> bool:

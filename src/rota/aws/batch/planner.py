@@ -136,12 +136,13 @@ class Planner:
 
     def _end_of(self, message: EndedMessage) -> None:
         """See to the batch run of an execution that did not succeed, if it has not ended, too."""
-        ended = None if self._maps is None else self._maps.look(message.execution)
-        run = None if ended is None else self._headers.fresh(batch_key(ended.run))
-        if self._maps is None or ended is None or run is None or not run.is_open:
+        maps = self._maps
+        ended = None if maps is None else maps.look(message.execution)
+        if maps is None or ended is None:
             return
-        if self._maps.is_current(run, ended):
-            self._left_unfinished(self._maps, run, ended)
+        run = self._headers.fresh(batch_key(ended.run))
+        if run is not None and run.is_open and maps.is_current(run, ended):
+            self._left_unfinished(maps, run, ended)
 
     def _left_unfinished(self, maps: MapStarter, run: BatchRun, ended: Execution) -> None:
         if run.state != "finishing" and run.wish == "cancel":

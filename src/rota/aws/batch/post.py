@@ -57,5 +57,5 @@ class Post:
 
     def _send(self, messages: Sequence[Outgoing]) -> None:
         for refused in self._near.send(messages):
-            queue, code, reason = refused.message.queue, refused.code, refused.reason
-            raise StoreError(f"SQS refuses a message for {queue}: {code}: {reason}", queue=queue)
+            queue = refused.message.queue
+            raise StoreError(f"SQS refuses a message for {queue}: {refused.why}", queue=queue)

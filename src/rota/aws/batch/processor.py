@@ -58,11 +58,13 @@ class _Kept(msgspec.Struct, frozen=True):
 
 class Visit(msgspec.Struct, frozen=True):
     """One delivery of a message. received: how often it came, this time included. left: milliseconds that the function
-    may still take. hold: hides the message for so many seconds from now."""
+    may still take. hold: hides the message for so many seconds from now, while it is worked on.
+    put_back: has it come again after so many seconds; the work is over."""
 
     received: int
     left: Callable[[], int]
     hold: Callable[[int], None]
+    put_back: Callable[[int], None]
 
 
 class Processor:
@@ -95,7 +97,7 @@ class Processor:
         run = self._headers.fresh(message.key)
         if run is None or run.state not in ("pending", "running"):
             return True
-        before, done = self._before(run, message, Visit(2, visit.left, visit.hold))
+        before, done = self._before(run, message, msgspec.structs.replace(visit, received=2))
         return done or self._attempt(run, message, before, visit, giving_up=why)
 
     def _before(self, run: BatchRun, message: ChunkMessage, visit: Visit) -> tuple[Mark | None, bool]:
@@ -215,7 +217,7 @@ class Processor:
         log.warning("%s: chunk %d comes again: %s", run.id, number, failure)
         if visit.received > 1:
             self._places(run, message).unnote(_BEGAN)
-        visit.hold(round(wait) or 2**visit.received)
+        visit.put_back(round(wait) or 2**visit.received)
         return False
 
     def _places(self, run: BatchRun, message: ChunkMessage) -> S3Places:

@@ -33,7 +33,7 @@ from rota.aws.dynamo.items import (
 )
 from rota.aws.dynamo.keys import Key
 from rota.aws.sessions import translated
-from rota.connectors.aws_errors import code_of
+from rota.connectors.aws_errors import code_of, message_of
 from rota.core.errors import NotFoundError, RotaError, StoreBusyError, StoreError, StoreFullError
 
 BATCH_WRITE = 25
@@ -305,7 +305,7 @@ class Table:
     def _error(self, error: ClientError | BotoCoreError) -> RotaError:
         if isinstance(error, ClientError):
             code = code_of(error)
-            message = str(error.response.get("Error", {}).get("Message", ""))
+            message = message_of(error)
             if code == "ResourceNotFoundException":
                 region = self._client.meta.region_name
                 return NotFoundError("table", self.name, f"is the stack deployed, and in region {region}?")

@@ -29,7 +29,7 @@ _FORGET_EVERY = 60.0
 class BatchHost:
     """changed: answers a number that differs after another process wrote. only: host this batch run and no other, but
     for what needs no app: to end those that are cancelled or finishing, which nobody else can do meanwhile.
-    retention: seconds that batch runs which have ended are kept; None keeps them."""
+    retention: seconds that batch runs which have ended without dead letters are kept; None keeps them."""
 
     def __init__(
         self,

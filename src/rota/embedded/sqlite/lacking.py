@@ -21,7 +21,7 @@ _ACTIVE = "FROM schedules WHERE next_tick IS NOT NULL AND paused IS NULL"
 
 class Lacking(msgspec.Struct, frozen=True):
     """A target, such as task:enrich, that the app lacks. schedules: how many active ones have it; ids: the first of
-    them. runs: how many wait for it. batch_runs: how many open ones need it."""
+    them. runs: how many wait for it. batch_runs: how many of the oldest hundred open ones need it."""
 
     target: str
     schedules: int = 0
@@ -43,7 +43,7 @@ class Lacking(msgspec.Struct, frozen=True):
 def lacking(
     database: Database, batch_store: BatchStore, tasks: Container[str], batches: Container[str]
 ) -> list[Lacking]:
-    """Every task and batch that is a target of active schedules or of runs that wait, and that is not in `tasks` or
+    """Every task and batch that active schedules, runs that wait or open batch runs need, and that is not in `tasks` or
     `batches`; in order."""
 
     def lacks(kind: str, name: str) -> bool:
@@ -60,8 +60,10 @@ def lacking(
     for target, count in _waiting(database, lacks).items():
         found[target] = msgspec.structs.replace(found.get(target, Lacking(target)), runs=count)
     for run in batch_store.open(_BATCH_RUNS):
-        if run.spec.task not in tasks:
-            target = f"task:{run.spec.task}"
+        needed = [f"task:{run.spec.task}"] if run.spec.task not in tasks else []
+        if run.spec.source.get("type") == "generator" and run.name not in batches:
+            needed.append(f"batch:{run.name}")
+        for target in needed:
             it = found.get(target, Lacking(target))
             found[target] = msgspec.structs.replace(it, batch_runs=it.batch_runs + 1)
     return [found[target] for target in sorted(found)]
