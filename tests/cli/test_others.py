@@ -152,8 +152,8 @@ def test_cron(rota: Command) -> None:
     [
         "schedule list", "schedule show x", "schedule update x --every 1h", "schedule delete x", "run list",
         "dead list", "dead purge --all", "queue list", "queue receive q", "queue ack 1", "batch list",
-        "batch show x@2090-01-01T00:00:00Z", "batch watch x@2090-01-01T00:00:00Z", "batch resume x@2090-01-01T00:00:00Z",
-        "db check",
+        "batch show x@2090-01-01T00:00:00Z", "batch watch x@2090-01-01T00:00:00Z",
+        "batch resume x@2090-01-01T00:00:00Z", "db check",
     ],
 )  # fmt: skip
 def test_a_mistyped_url_is_no_empty_database(rota: Command, line: str) -> None:
